@@ -1,0 +1,135 @@
+"""On the path, at the door: may this delivery start an attempt?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from payonce import policy, telling, values
+from payonce.delivery import current
+from payonce.effects import Pause, Way, Work, journaled
+from payonce.errors import KeyReused
+from payonce.failure.rules import Rules
+from payonce.job import Arguments, Job, differing
+from payonce.journal.protocol import Journal, Opening
+from payonce.lease import is_dead, owner
+from payonce.model import Run, World
+from payonce.scope import RunScope
+
+_POLL = 0.05
+"""Seconds between two looks of a duplicate that waits for the attempt that works."""
+
+
+class App(Protocol):
+    """What a delivery needs of the app."""
+
+    @property
+    def journal(self) -> Journal:
+        """The journal that its runs are kept in."""
+
+    @property
+    def failures(self) -> Rules:
+        """The user's own rules of classification."""
+
+    def world(self, job: Job) -> World:
+        """The world as it is now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A run that has its value."""
+
+    value: Any
+
+
+def admit(app: App, job: Job, arguments: Arguments) -> Way[Finished | RunScope]:
+    """Look at the run, and take its lease if this delivery may.
+
+    Raises:
+        NotDone: parked in the same world, too early, or another attempt works on it.
+        KeyReused: the run was started with other arguments.
+    """
+    journal, key = app.journal, job.key.fill(arguments.by_name)
+    came = journal.now()
+    while True:
+        run = yield from journaled(Work(lambda: journal.find(job.name, key)))
+        _same_arguments(journal, run, arguments)
+        world = yield Work(lambda: app.world(job))
+        dead = run is not None and is_dead(run.lease_owner)
+        now = journal.now()
+        match policy.door(run, now=now, world=world, holder_is_dead=dead):
+            case policy.Door.FINISHED:
+                return _finished(journal, job, run)
+            case policy.Door.PARKED:
+                journal.note(run.id, current().delivery, "park")
+                raise telling.parked_still(run, hold=job.hold)
+            case policy.Door.HELD:
+                yield from _wait_or_leave(journal, job, run, now, came)
+            case policy.Door.EARLY:
+                yield from _wait_or_return(journal, job, run, now, came)
+            case policy.Door.GO | policy.Door.GO_WOKEN as way_in:
+                opening = _opening(job, arguments, key, run, world)
+                woken = way_in is policy.Door.GO_WOKEN
+                scope = yield from _open(app, job, opening, dead=dead, woken=woken)
+                if scope is not None:
+                    return scope
+
+
+def _opening(job: Job, arguments: Arguments, key: str, seen: Run | None, world: World) -> Opening:
+    return Opening(
+        job=job.name,
+        key=key,
+        tenant=job.tenant.fill(arguments.by_name) if job.tenant else None,
+        arguments=arguments.kept,
+        arguments_fingerprint=arguments.fingerprint,
+        owner=owner(),
+        lease=job.limits.lease,
+        world=world,
+        delivery=current().delivery,
+        seen=seen,
+    )
+
+
+def _open(app: App, job: Job, opening: Opening, *, dead: bool, woken: bool) -> Way[RunScope | None]:
+    """Take the lease, then read the run's receipts; None when another one was faster."""
+    seen = opening.seen
+    holder = seen.lease_owner if seen is not None and dead else None
+    opening = replace(opening, woken=woken, dead_owner=holder)
+    run = yield from journaled(app.journal.open(opening))
+    if run is None:
+        return None
+    calls = []
+    if seen is not None:
+        calls = yield from journaled(Work(lambda: app.journal.calls(run.id)))
+    return RunScope(app, app.journal, run, calls, world=opening.world, limits=job.limits)
+
+
+def _same_arguments(journal: Journal, run: Run | None, arguments: Arguments) -> None:
+    if run is not None and run.arguments_fingerprint != arguments.fingerprint:
+        journal.note(run.id, current().delivery, "refused")
+        raise KeyReused(run.job, run.key, differing(run.arguments, arguments.kept))
+
+
+def _finished(journal: Journal, job: Job, run: Run) -> Finished:
+    journal.note(run.id, current().delivery, "done")
+    if run.result is None:
+        return Finished(None)
+    return Finished(values.decode(run.result, job.hints.get("return", Any)))
+
+
+def _wait_or_leave(journal: Journal, job: Job, run: Run, now: float, came: float) -> Way[None]:
+    """A duplicate of a run that works: its result may be here soon."""
+    left = came + job.limits.wait - now
+    if left <= 0:
+        journal.note(run.id, current().delivery, "busy")
+        raise telling.busy(run, now)
+    yield Pause(min(_POLL, left))
+
+
+def _wait_or_return(journal: Journal, job: Job, run: Run, now: float, came: float) -> Way[None]:
+    """A delivery before its time: wait for it if it is near, else come back then."""
+    early = (run.retry_at or now) - now
+    if early > came + job.limits.wait - now:
+        journal.note(run.id, current().delivery, "retry")
+        raise telling.retry(run, run.reason or "it is too early", early, paid="no")
+    yield Pause(early)

@@ -1,0 +1,293 @@
+"""The façade: `Payonce` ties jobs, steps, capture and watched databases to one journal."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, overload
+
+from payonce.effects import Way, adrive, drive
+from payonce.errors import ConfigError, KeyTemplateError
+from payonce.failure.rules import Rules
+from payonce.handle import deliver
+from payonce.job import Job, Template
+from payonce.journal import journal_at
+from payonce.model import World
+from payonce.money import Money
+from payonce.paid import module_of, paid_step
+from payonce.policy import Doubt, Limits
+from payonce.world import Watched, world
+
+if TYPE_CHECKING:
+    from payonce.capture import Capture
+    from payonce.journal.protocol import Journal
+
+P = ParamSpec("P")
+R = TypeVar("R")
+OnPark = Literal["ack", "hold"]
+
+DEFAULT_STORE = "sqlite:///payonce.db"
+
+
+class Payonce:
+    """One application: its jobs, its journal, and what its parked runs wait for.
+
+    Nothing is opened before the first delivery, so an app may be made at import time and in a
+    process that forks.
+
+    Args:
+        store: where the journal is, `sqlite:///relative.db` or `sqlite:////absolute.db`; by
+            default `$PAYONCE_STORE`, else the file `payonce.db` in the working directory.
+        version: the code's version; by default found in the environment (see `docs/concepts.md`).
+        lease: seconds that a run stays with a process that has stopped to renew its lease.
+        clock: seconds since the epoch, for tests.
+
+    Raises:
+        StoreNotSupported: the store's URL names a database that there is no journal for.
+    """
+
+    def __init__(
+        self,
+        store: str | None = None,
+        *,
+        version: str | None = None,
+        lease: float = 30.0,
+        clock: Callable[[], float] | None = None,
+    ) -> None:
+        self.store = store or os.environ.get("PAYONCE_STORE") or DEFAULT_STORE
+        self.version = version
+        self.lease = lease
+        self.journal: Journal = journal_at(self.store, clock=clock)
+        self.failures = Rules()
+        self.jobs: dict[str, Job] = {}
+        self._watched: list[Watched] = []
+        self._capture: Capture | None = None
+        if self.store.startswith("sqlite"):
+            self.watch(self.store)
+
+    def __repr__(self) -> str:
+        return f"Payonce({self.store!r})"
+
+    def job(
+        self,
+        key: str,
+        *,
+        name: str | None = None,
+        tenant: str | None = None,
+        attempts: int = 5,
+        sends: int = 20,
+        wait: float = 10.0,
+        backoff: float = 1.0,
+        on_park: OnPark = "ack",
+        ignore_args: Sequence[str] = (),
+    ) -> Callable[[Callable[P, R]], Callable[P, R]]:
+        """Register a function that deliveries call: one run per key, whatever happens.
+
+        Calling it handles one delivery: it returns the function's value (a finished run's
+        recorded one), or raises `Parked`, `RetryLater` or `Busy`.
+
+        Args:
+            key: the run key, a template over the function's arguments: `"course:{course_id}"`.
+            name: the job's name in the journal; by default the module's and the function's.
+            tenant: who it is for, a template too.
+            attempts: how often a run may be attempted before it parks.
+            sends: how often one step may be sent, hidden retries of SDKs included.
+            wait: seconds that a duplicate waits for the result of the attempt that works.
+            backoff: seconds before the first retry, at most; doubled each time, up to 300.
+            on_park: `"ack"` takes the message of a parked run off the queue, `"hold"` lets the
+                queue redeliver it, each time for one read of the journal.
+            ignore_args: arguments that two deliveries of one run may differ in.
+
+        Raises:
+            KeyTemplateError: the key is empty, or names an argument that isn't there.
+            ConfigError: `ignore_args` does, or the name is taken.
+        """
+
+        def decorate(function: Callable[P, R]) -> Callable[P, R]:
+            if not key:
+                raise KeyTemplateError(
+                    f"{function.__qualname__} has no run key",
+                    'Give it one that names the work: @app.job(key="course:{course_id}").',
+                )
+            job = Job(
+                name=name or f"{module_of(function)}.{function.__qualname__}",
+                function=function,
+                key=Template(key, function),
+                tenant=Template(tenant, function) if tenant else None,
+                limits=Limits(
+                    attempts=attempts, sends=sends, wait=wait, backoff=backoff, lease=self.lease
+                ),
+                hold=on_park == "hold",
+                ignored=frozenset(ignore_args),
+                version=self.version,
+            )
+            return self._register(job, function)
+
+        if not isinstance(key, str):
+            raise KeyTemplateError("@app.job needs a key", 'Write @app.job(key="course:{id}").')
+        return decorate
+
+    def _register(self, job: Job, function: Callable[P, R]) -> Callable[P, R]:
+        taken = self.jobs.get(job.name)
+        if taken is not None and inspect.getsourcefile(taken.function) != inspect.getsourcefile(
+            function
+        ):
+            raise ConfigError(f"two jobs are named {job.name}", "Give one of them another name=.")
+        self.jobs[job.name] = job
+
+        if job.is_async:
+
+            @wraps(function)
+            async def acall(*args: P.args, **kwargs: P.kwargs) -> Any:
+                return await adrive(deliver(self, job, job.bind(args, kwargs)))
+
+            return acall  # type: ignore[return-value]
+
+        @wraps(function)
+        def call(*args: P.args, **kwargs: P.kwargs) -> Any:
+            return drive(deliver(self, job, job.bind(args, kwargs)))
+
+        return call
+
+    @overload
+    def step(self, function: Callable[P, R], /) -> Callable[P, R]: ...
+
+    @overload
+    def step(
+        self,
+        function: None = None,
+        /,
+        *,
+        name: str | None = None,
+        key: str | None = None,
+        cost: Money | str | Callable[[Any], Money | str] | None = None,
+        check: Callable[[Any], Any] | None = None,
+        resamples: int = 2,
+        in_doubt: Doubt | None = None,
+        verify: Callable[..., Any] | None = None,
+    ) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
+
+    def step(
+        self,
+        function: Callable[..., Any] | None = None,
+        /,
+        *,
+        name: str | None = None,
+        key: str | None = None,
+        cost: Money | str | Callable[[Any], Money | str] | None = None,
+        check: Callable[[Any], Any] | None = None,
+        resamples: int = 2,
+        in_doubt: Doubt | None = None,
+        verify: Callable[..., Any] | None = None,
+    ) -> Any:
+        """Make a function that is paid for, or has an effect, a step: called once per run.
+
+        Outside of a run it is the plain function. Equal calls in a loop are told apart by their
+        occurrence. A function that takes `idempotency_key` is given one, the same for each
+        repetition of the same call.
+
+        Args:
+            name: the step's name in the journal; by default the module's and the function's.
+            key: a template over the arguments; by default all arguments, canonically.
+            cost: what one call costs (`"0.02 USD"`), or a function of the answer that tells.
+            check: a function of the answer; where it raises or returns False, the answer is
+                rejected and asked for again, at most `resamples` times.
+            resamples: see `check`; also the cap for `payonce.reject`.
+            in_doubt: `"retry"` repeats a call that may have been billed, at most once, `"park"`
+                asks a person. By default `"park"`, unless the function takes `idempotency_key`
+                or has `verify`.
+            verify: a function with the same arguments (and `idempotency_key`, if it takes it)
+                that returns the answer of a call in doubt, or `payonce.NOT_PAID`.
+
+        Raises:
+            KeyTemplateError: the key names an argument that isn't there.
+            ValueError: the cost is no amount of money.
+        """
+
+        def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+            return paid_step(
+                self,
+                function,
+                name=name,
+                key=key,
+                cost=cost,
+                check=check,
+                resamples=resamples,
+                in_doubt=in_doubt,
+                verify=verify,
+            )
+
+        return decorate if function is None else decorate(function)
+
+    def capture(
+        self, hosts: Sequence[str] = (), outside: Literal["pass", "refuse"] = "pass"
+    ) -> Capture:
+        """Journal each billed call that an LLM SDK makes inside a run, and replay it.
+
+        Args:
+            hosts: other hosts whose calls are paid for: gateways, other billed APIs.
+            outside: what happens to a billed call outside of any run: it passes through, or is
+                refused with `OutsideRun`.
+
+        Returns:
+            What was installed; its `release()` takes it out again.
+        """
+        from payonce.capture import install
+
+        self._capture = install(self, hosts=hosts, outside=outside)
+        return self._capture
+
+    def watch(self, target: Any) -> None:
+        """Wake parked runs when the schema of this database changes.
+
+        Args:
+            target: an SQLAlchemy engine (sync or async), a database URL, or a function that
+                opens a connection. The journal's own database is watched without asking.
+
+        Raises:
+            ConfigError: the database can't be watched.
+        """
+        from payonce.preflight import watched
+
+        self._watched.append(watched(target))
+
+    def world(self, job: Job) -> World:
+        """The world that this job's failures depend on, as it is now."""
+        return world(job.version, job.function, self._watched)
+
+    def again(self, job: Job, arguments: bytes) -> Any:
+        """Call a job with the arguments that the journal kept, as one delivery.
+
+        Raises:
+            NotKept: the journal doesn't have all that the job takes.
+            NotDone: as the job itself.
+        """
+        way: Way[Any] = deliver(self, job, job.again(arguments))
+        if job.is_async:
+            import asyncio
+
+            return asyncio.run(adrive(way))
+        return drive(way)
+
+    def complete(self, session: Any, result: Any = None) -> None:
+        """Finish the current run inside the user's own transaction: its effect happens once.
+
+        Args:
+            session: an SQLAlchemy session or connection, or a `sqlite3` connection, to the
+                database that the journal's tables live in. The caller commits it.
+            result: the run's value.
+
+        Raises:
+            OutsideRun: no run is being worked on.
+            ConfigError: the journal's tables aren't in that database.
+            LeaseLost: another attempt has taken the run over.
+        """
+        from payonce.within import complete_within
+
+        complete_within(self, session, result)
+
+    def close(self) -> None:
+        """Write what is still to be written, and close the journal; the next use opens it."""
+        self.journal.stop()

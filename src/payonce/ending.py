@@ -1,0 +1,157 @@
+"""On the path, at its end: an attempt finishes its run, or gives it up."""
+
+from __future__ import annotations
+
+import logging
+import random
+import sys
+import traceback
+from typing import Any
+
+from payonce import policy, telling, values
+from payonce.admit import App, Finished
+from payonce.effects import Invoke, Way, Work, journaled
+from payonce.errors import Busy, LeaseLost, NoJournal, NotDone, Paid, Parked, RetryLater, Stop
+from payonce.failure import classify
+from payonce.job import Arguments, Job
+from payonce.journal.protocol import Closing
+from payonce.model import CallState, Diagnosis, RunState, Verdict
+from payonce.redact import redact
+from payonce.scope import RunScope
+
+_log = logging.getLogger("payonce")
+_MOST = 8_000
+
+
+class _Hopeless(Exception):
+    """Ends an attempt before its work begins."""
+
+    def __init__(self, found: Diagnosis) -> None:
+        super().__init__(found.reason)
+        self.found = found
+
+
+def refuse_hopeless(scope: RunScope) -> None:
+    """End an attempt that was opened only to find that there were too many before it."""
+    if (found := policy.hopeless(scope.run, scope.limits)) is not None:
+        raise _Hopeless(found)
+
+
+def drain(scope: RunScope) -> Way[None]:
+    """Read the streams that were left open to their end: they are paid for."""
+    for rest in list(scope.unfinished.values()):
+        yield Invoke(rest)
+
+
+def finish(scope: RunScope, job: Job, value: Any) -> Way[None]:
+    """Record the result and close the run, durably.
+
+    Raises:
+        LeaseLost: another attempt holds the run now.
+        NoJournal: the journal can't be written.
+    """
+    result = values.encode(value, job.hints.get("return", Any), name=f"the result of {job.name}")
+    closing = Closing(
+        run_id=scope.run_id,
+        attempt=scope.attempt,
+        state=RunState.DONE,
+        outcome="done",
+        answer="done",
+        world=scope.world,
+        result=result,
+    )
+    if not (yield from journaled(scope.journal.close(closing))):
+        raise scope.lost()
+
+
+def give_up(
+    app: App, scope: RunScope, job: Job, arguments: Arguments, failure: BaseException
+) -> Way[BaseException | Finished]:
+    """Classify what went wrong, decide, close the run; what is to be raised is returned.
+
+    What only ends the process or the task (`CancelledError`, `KeyboardInterrupt`) goes on as it
+    is. A run that was completed inside the user's own transaction stays finished.
+    """
+    stop = scope.stopped or (failure if isinstance(failure, Stop) else None)
+    if isinstance(stop, LeaseLost):
+        return (yield from _overtaken(scope, job))
+    found = _diagnose(app, arguments, failure, stop)
+    verdict = policy.after_failure(
+        found, scope.run, scope.world, scope.limits, hold=job.hold, chance=random.random()
+    )
+    closing = _closing(scope, verdict, found, failure)
+    if _is_cancellation(failure):
+        scope.journal.close(closing)
+        return failure
+    try:
+        kept = yield from journaled(scope.journal.close(closing))
+    except NoJournal as exc:
+        return _told(scope, telling.of_stop(exc), Verdict("retry", after=scope.limits.backoff))
+    if not kept:
+        return (yield from _overtaken(scope, job))
+    ends_the_process = stop is None and not isinstance(failure, Exception | BaseExceptionGroup)
+    return failure if ends_the_process else _told(scope, found, verdict)
+
+
+def _is_cancellation(failure: BaseException) -> bool:
+    """Whether the task is being cancelled: then nothing may be waited for."""
+    asyncio = sys.modules.get("asyncio")
+    cancelled = asyncio is not None and isinstance(failure, asyncio.CancelledError)
+    return cancelled or isinstance(failure, GeneratorExit)
+
+
+def _overtaken(scope: RunScope, job: Job) -> Way[Busy | Finished]:
+    """The run is no longer this attempt's: another one works on it, or it is finished."""
+    now_is = yield from journaled(Work(lambda: scope.journal.find(scope.run.job, scope.run.key)))
+    if now_is.state is RunState.DONE and now_is.attempt == scope.attempt:
+        _log.warning("run %r was completed; what failed after that is ignored", scope.run.key)
+        if now_is.result is None:
+            return Finished(None)
+        return Finished(values.decode(now_is.result, job.hints.get("return", Any)))
+    return telling.busy(now_is, scope.journal.now())
+
+
+def _diagnose(
+    app: App, arguments: Arguments, failure: BaseException, stop: Stop | None
+) -> Diagnosis:
+    if stop is not None:
+        return telling.of_stop(stop)
+    if isinstance(failure, _Hopeless):
+        return failure.found
+    if isinstance(failure, NotDone):
+        return telling.of_inner(failure)
+    known = [str(value) for value in arguments.by_name.values()]
+    return classify(failure, app.failures, known=known)
+
+
+def _closing(
+    scope: RunScope, verdict: Verdict, found: Diagnosis, failure: BaseException
+) -> Closing:
+    parks = verdict.word == "park"
+    trace = "".join(traceback.format_exception(failure))
+    return Closing(
+        run_id=scope.run_id,
+        attempt=scope.attempt,
+        state=RunState.PARKED if parks else RunState.WAITING,
+        outcome="parked" if parks else "retry",
+        answer=verdict.word,
+        world=scope.world,
+        diagnosis=found,
+        error=redact(trace[-_MOST:]),
+        at_step=scope.at_step,
+        retry_at=None if parks else scope.journal.now() + (verdict.after or 0.0),
+    )
+
+
+def _told(scope: RunScope, found: Diagnosis, verdict: Verdict) -> Parked | RetryLater:
+    paid = _paid(scope)
+    if verdict.word == "park":
+        return telling.parked(scope.run, found, paid=paid, hold=verdict.hold)
+    return telling.retry(scope.run, found.reason, verdict.after or 0.0, paid=paid)
+
+
+def _paid(scope: RunScope) -> Paid:
+    states = {call.state for call in scope.all_known()}
+    if CallState.IN_DOUBT in states or CallState.INTENDED in states:
+        return "unknown"
+    return "yes" if CallState.PAID in states else "no"

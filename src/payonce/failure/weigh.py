@@ -1,0 +1,131 @@
+"""Decision: what repetition would do to a failure, and what would have to change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from payonce.chain import Chain, Link
+from payonce.failure import http, libraries, mysql, own, providers, python, sqlite, sqlstate
+from payonce.failure.finding import Finding, Rank
+from payonce.failure.reason import reason_of
+from payonce.failure.rules import Rule
+from payonce.fingerprint import of_chain
+from payonce.model import Diagnosis, Kind
+
+Found = tuple[Link, Finding]
+
+TABLES = (
+    own.judge,
+    mysql.judge,
+    sqlite.judge,
+    sqlstate.judge,
+    providers.judge,
+    http.judge,
+    python.judge_errno,
+    libraries.judge,
+    python.judge_class,
+)
+PLAIN_TABLES = (python.judge_errno, python.judge_class)
+_DEEPEST_GROUP = 4
+_ASKS_MOST = (
+    Kind.DETERMINISTIC,
+    Kind.STOCHASTIC,
+    Kind.UNKNOWN,
+    Kind.THROTTLED,
+    Kind.TRANSIENT,
+)
+
+
+def classify(
+    exc: BaseException, rules: Sequence[Rule] = (), *, known: Iterable[str] = ()
+) -> Diagnosis:
+    """Say what a failure is: its kind, why, by which evidence, and what would mend it.
+
+    The user's rules come first. Then the best evidence anywhere along the chain decides:
+    structured code before vendor number, status, errno and class; of equal evidence the
+    cause nearest to the root. What was merely being handled meanwhile (`__context__`) counts
+    where the chain itself carries no code.
+
+    Args:
+        exc: a live exception; it is read, never changed.
+        rules: the app's own, asked in order.
+        known: values of the run's own input, kept out of the fingerprint.
+    """
+    chain = Chain(exc)
+    link, finding = _by_rule(chain, rules, _DEEPEST_GROUP) or _by_evidence(chain, _DEEPEST_GROUP)
+    after = finding.after
+    if after is None and finding.kind is not Kind.DETERMINISTIC:
+        after = http.wait_of(link)
+    return Diagnosis(
+        kind=finding.kind,
+        reason=reason_of(link, finding),
+        evidence=finding.evidence,
+        fingerprint=of_chain(chain, known),
+        wakes_on=finding.wakes_on,
+        after=after,
+    )
+
+
+def _by_rule(chain: Chain, rules: Sequence[Rule], depth: int) -> Found | None:
+    for rule in rules:
+        for link in chain.links:
+            if rule.matches(link):
+                evidence = f"rule for {link.names[0].removeprefix('builtins.')}"
+                return link, Finding(Rank.OWN, rule.kind, evidence, rule.wakes_on, rule.reason)
+    if not rules or not depth:
+        return None
+    members = [member for link in chain.links for member in link.members]
+    found = [_by_rule(member, rules, depth - 1) for member in members]
+    return _that_asks_most([each for each in found if each is not None])
+
+
+def _by_evidence(chain: Chain, depth: int) -> Found:
+    found = _weigh(chain.links, depth)
+    follow_on = any(_is_follow_on(link) for link in chain.links)
+    if found is None or follow_on or found[1].rank >= Rank.LIBRARY:
+        found = _better(found, _weigh(chain.background, depth))
+    first = chain.links[0]
+    return found or (first, Finding(Rank.WRAPPER, Kind.UNKNOWN, _bare_evidence(first)))
+
+
+def _bare_evidence(link: Link) -> str:
+    state = link.sqlstate
+    return f"SQLSTATE {state}" if state else link.names[0].removeprefix("builtins.")
+
+
+def _better(found: Found | None, behind: Found | None) -> Found | None:
+    if found is None or behind is None:
+        return found or behind
+    return behind if behind[1].rank < min(found[1].rank, Rank.LIBRARY) else found
+
+
+def _weigh(links: list[Link], depth: int) -> Found | None:
+    best: Found | None = None
+    for link in links:
+        found = _judge(link, depth)
+        if found is not None and (best is None or found[1].rank <= best[1].rank):
+            best = found
+        if best is not None and best[1].rank is Rank.OWN:
+            break
+    return best
+
+
+def _judge(link: Link, depth: int) -> Found | None:
+    if link.members and depth:
+        return _that_asks_most([_by_evidence(member, depth - 1) for member in link.members])
+    if _is_follow_on(link):
+        return None
+    for table in PLAIN_TABLES if link.is_plain else TABLES:
+        finding = table(link)
+        if finding is not None:
+            return link, finding
+    return None
+
+
+def _that_asks_most(found: list[Found]) -> Found | None:
+    """Of a group's members the one that has to be mended first: the whole fails with it."""
+    return min(found, key=lambda each: _ASKS_MOST.index(each[1].kind), default=None)
+
+
+def _is_follow_on(link: Link) -> bool:
+    return link.sqlstate == sqlstate.FOLLOW_ON or libraries.is_follow_on(link)

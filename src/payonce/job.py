@@ -1,0 +1,164 @@
+"""On the path, before the door: a job, its run keys, and its arguments as they are kept."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from string import Formatter
+from typing import Any
+
+import msgspec
+
+from payonce import values
+from payonce.errors import ConfigError, KeyTemplateError, NotKept
+from payonce.fingerprint import of_arguments
+from payonce.model import Payload
+from payonce.policy import Limits
+
+
+class Template:
+    """A key template such as `course:{course_id}` over a function's arguments."""
+
+    def __init__(self, text: str, function: Callable[..., Any]) -> None:
+        self._text = text
+        try:
+            fields = [name for _, name, _, _ in Formatter().parse(text) if name is not None]
+        except ValueError as exc:
+            raise KeyTemplateError(
+                f"the template {text!r} is malformed: {exc}", 'Write it like "course:{course_id}".'
+            ) from exc
+        known = inspect.signature(function).parameters
+        for name in fields:
+            root = name.partition(".")[0].partition("[")[0]
+            if root not in known:
+                raise KeyTemplateError(
+                    f"the template {text!r} names {root or '{}'!r}, which is no argument of "
+                    f"{function.__qualname__}",
+                    f"Its arguments are: {', '.join(known) or 'none'}.",
+                )
+
+    def fill(self, arguments: Mapping[str, Any]) -> str:
+        """The text for one call's arguments.
+
+        Raises:
+            KeyTemplateError: an argument in it is None or empty, so that runs would be mixed up.
+        """
+        for _, name, _, _ in Formatter().parse(self._text):
+            if name is not None:
+                value, _ = Formatter().get_field(name, (), arguments)
+                if value is None or value == "":
+                    raise KeyTemplateError(
+                        f"the template {self._text!r} needs {name}, which is {value!r}",
+                        "Give each delivery a value for it.",
+                    )
+        return self._text.format_map(arguments)
+
+
+@dataclass(frozen=True, slots=True)
+class Arguments:
+    """One call's arguments: by name, as kept (JSON), and the fingerprint they are compared by."""
+
+    by_name: Mapping[str, Any]
+    kept: bytes
+    fingerprint: str
+    bound: inspect.BoundArguments
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A function that deliveries call; `name` is the same in every process and deploy."""
+
+    name: str
+    function: Callable[..., Any]
+    key: Template
+    tenant: Template | None
+    limits: Limits
+    hold: bool
+    ignored: frozenset[str]
+    version: str | None
+    is_async: bool = field(init=False)
+    signature: inspect.Signature = field(init=False)
+    hints: Mapping[str, Any] = field(init=False)
+
+    def __post_init__(self) -> None:
+        set_ = object.__setattr__
+        set_(self, "is_async", inspect.iscoroutinefunction(self.function))
+        set_(self, "signature", inspect.signature(self.function))
+        set_(self, "hints", hints_of(self.function))
+        if unknown := self.ignored - set(self.signature.parameters):
+            raise ConfigError(
+                f"ignore_args of {self.name} names {', '.join(sorted(unknown))}, which it "
+                "doesn't take",
+                f"Its arguments are: {', '.join(self.signature.parameters)}.",
+            )
+
+    def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Arguments:
+        """Bind one call's arguments.
+
+        Raises:
+            TypeError: they don't fit the function.
+            NotKept: one of them can't be kept and isn't ignored.
+        """
+        bound = self.signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        kept, compared = {}, {}
+        for name, value in bound.arguments.items():
+            payload = values.encode(value, self.hints.get(name, Any), name=f"argument {name}")
+            if payload.codec != values.DESCRIBED:
+                kept[name] = (payload.codec, msgspec.Raw(payload.body))
+            elif name not in self.ignored:
+                raise NotKept(
+                    f"argument {name} of {self.name} can't be kept: it is a {type(value).__name__}",
+                    "Pass a plain value, a dataclass or a pydantic model instead, or name it in "
+                    "ignore_args= and give it a default.",
+                )
+            if name not in self.ignored:
+                compared[name] = kept[name]
+        fingerprint = of_arguments(msgspec.json.encode(compared, order="sorted"))
+        return Arguments(bound.arguments, msgspec.json.encode(kept), fingerprint, bound)
+
+    def call(self, arguments: Arguments) -> Any:
+        """The user's function, as it is."""
+        return self.function(*arguments.bound.args, **arguments.bound.kwargs)
+
+    def unbind(self, kept: bytes) -> dict[str, Any]:
+        """The arguments behind what was kept, as keyword arguments where that is possible."""
+        found = msgspec.json.decode(kept, type=dict[str, tuple[str, msgspec.Raw]])
+        return {
+            name: values.decode(Payload(codec, bytes(raw)), self.hints.get(name, Any))
+            for name, (codec, raw) in found.items()
+            if name in self.signature.parameters
+        }
+
+    def again(self, kept: bytes) -> Arguments:
+        """The same arguments once more, after the queue's message is gone.
+
+        Raises:
+            NotKept: the job takes an argument that the journal doesn't have.
+        """
+        given = self.unbind(kept)
+        bound = self.signature.bind_partial()
+        bound.arguments.update(given)
+        bound.apply_defaults()
+        if missing := [n for n in self.signature.parameters if n not in bound.arguments]:
+            raise NotKept(
+                f"{self.name} takes {', '.join(missing)}, which the journal has not kept",
+                "Give it a default, or deliver the message again.",
+            )
+        return self.bind(bound.args, bound.kwargs)
+
+
+def differing(one: bytes, other: bytes) -> tuple[str, ...]:
+    """The names of arguments that differ between two kept sets."""
+    a, b = (msgspec.json.decode(kept) for kept in (one, other))
+    return tuple(name for name in {**a, **b} if a.get(name) != b.get(name))
+
+
+def hints_of(function: Callable[..., Any]) -> dict[str, Any]:
+    """The resolved type hints; none of them when one can't be resolved."""
+    try:
+        return typing.get_type_hints(function)
+    except Exception:  # an annotation may name what is only imported for type checking
+        return {}

@@ -1,0 +1,157 @@
+"""Memory: what a journal can do; one exam in `tests/journal` holds every journal to it.
+
+Verbs that write return a `Future`: sync callers block on it, async callers await it. They are
+done in the order in which they are asked for, by one writer per process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from payonce.model import (
+    Arrival,
+    Attempt,
+    Call,
+    CallState,
+    Delivery,
+    Diagnosis,
+    Intent,
+    Payload,
+    Receipt,
+    Run,
+    RunState,
+    World,
+)
+
+Resolution = Literal["happened", "did_not_happen", "pay_again"]
+Execute = Callable[[str, Mapping[str, Any]], int]
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """All that is needed to take the lease on a run that was seen in a certain state.
+
+    `seen` is None for a run that isn't there yet; `woken` starts the count of tries anew;
+    `dead_owner` names a holder whose process is known to be gone; `lease` is in seconds.
+    """
+
+    job: str
+    key: str
+    tenant: str | None
+    arguments: bytes
+    arguments_fingerprint: str
+    owner: str
+    lease: float
+    world: World
+    delivery: Delivery
+    seen: Run | None = None
+    woken: bool = False
+    dead_owner: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """How an attempt ended; `answer` is what the queue is told, for the record."""
+
+    run_id: int
+    attempt: int
+    state: RunState
+    outcome: Literal["done", "retry", "parked"]
+    answer: str
+    world: World
+    result: Payload | None = None
+    diagnosis: Diagnosis | None = None
+    error: str | None = None
+    at_step: str | None = None
+    retry_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunFilter:
+    """Which runs to list; None lets everything through."""
+
+    state: RunState | None = None
+    job: str | None = None
+    key: str | None = None
+    tenant: str | None = None
+    limit: int = 100
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """A run with the counts that a list shows."""
+
+    run: Run
+    deliveries: int
+    paid: int
+    in_doubt: int
+    rejected: int
+
+
+class Journal(Protocol):
+    """The durable record of runs, attempts, deliveries and calls."""
+
+    def now(self) -> float:
+        """The journal's clock, in seconds since the epoch."""
+
+    def find(self, job: str, key: str) -> Run | None:
+        """Read one run, result included."""
+
+    def calls(self, run_id: int) -> list[Call]:
+        """Read all calls of a run, answers included, in one query."""
+
+    def call(self, call_id: int) -> Call | None:
+        """Read one call."""
+
+    def runs(self, wanted: RunFilter) -> list[RunSummary]:
+        """List runs, the last changed first."""
+
+    def attempts(self, run_id: int) -> list[Attempt]:
+        """The attempts of a run, in order."""
+
+    def arrivals(self, run_id: int) -> list[Arrival]:
+        """The deliveries of a run, in order."""
+
+    def open(self, opening: Opening) -> Future[Run | None]:
+        """Take the lease and start an attempt; None when the run is not as it was seen.
+
+        What a lost attempt had in flight is in doubt from here on.
+        """
+
+    def renew(self, run_id: int, attempt: int, lease: float) -> Future[bool]:
+        """Prolong the lease; False when it is lost."""
+
+    def close(self, closing: Closing) -> Future[bool]:
+        """End the attempt and move the run, durably; False when the lease is lost."""
+
+    def close_within(self, execute: Execute, closing: Closing) -> bool:
+        """The same inside the user's own open transaction, by the user's own connection."""
+
+    def note(self, run_id: int, delivery: Delivery, answer: str) -> Future[None]:
+        """Record a delivery that got no attempt."""
+
+    def wake(self, run: Run) -> Future[bool]:
+        """Let a parked run go on; False when it is no longer parked."""
+
+    def intend(self, intent: Intent) -> Future[int | None]:
+        """Write an intent; its call's id, or None when the lease is lost or has run out."""
+
+    def complete(self, call_id: int, intent: Intent, receipt: Receipt) -> Future[None]:
+        """Write a receipt, durably; where that fails, into the spill file."""
+
+    def end(self, call_id: int, state: CallState, reason: str) -> Future[None]:
+        """End a call without a receipt: released or in doubt."""
+
+    def reject(self, call_id: int, reason: str) -> Future[None]:
+        """Mark a receipt as waste."""
+
+    def resolve(
+        self, call_id: int, resolution: Resolution, reason: str, receipt: Receipt | None
+    ) -> Future[bool]:
+        """Write down a person's word on a call; with a receipt, the call is paid by it."""
+
+    def stop(self) -> None:
+        """Write what is still to be written, then let go of the database."""

@@ -1,0 +1,126 @@
+"""Memory: rows of either dialect, read by column name, as nouns."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import msgspec
+
+from payonce.model import (
+    Arrival,
+    Attempt,
+    Call,
+    CallState,
+    Delivery,
+    Kind,
+    Payload,
+    Run,
+    RunState,
+    WakesOn,
+    World,
+)
+
+
+class Row(Protocol):
+    """What `sqlite3.Row` and a dict have in common."""
+
+    def __getitem__(self, name: str, /) -> Any:
+        """The value of one column."""
+
+
+def run(row: Row) -> Run:
+    """A row of `find_run` or `list_runs`."""
+    return Run(
+        id=row["id"],
+        job=row["job"],
+        key=row["key"],
+        tenant=row["tenant"],
+        state=RunState(row["state"]),
+        attempt=row["attempt"],
+        tries=row["tries"],
+        kills=row["kills"],
+        killed_at=row["killed_at"],
+        lease_owner=row["lease_owner"],
+        lease_until=row["lease_until"],
+        retry_at=row["retry_at"],
+        arguments=row["arguments"],
+        arguments_fingerprint=row["arguments_fingerprint"],
+        reason=row["reason"],
+        kind=_kind(row["kind"]),
+        evidence=row["evidence"],
+        fingerprint=row["fingerprint"],
+        wakes_on=tuple(WakesOn(word) for word in row["wakes_on"].split(",") if word),
+        world=None if row["world_code"] is None else World(row["world_code"], row["world_schema"]),
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+        result=_payload(row["result_codec"], row["result_body"]),
+    )
+
+
+def call(row: Row) -> Call:
+    """A row of `calls_of_run` or `call_by_id`."""
+    usage = row["usage"]
+    return Call(
+        id=row["id"],
+        run_id=row["run_id"],
+        attempt=row["attempt"],
+        step_key=row["step_key"],
+        occurrence=row["occurrence"],
+        send=row["send"],
+        name=row["name"],
+        source=row["source"],
+        parent_id=row["parent_id"],
+        state=CallState(row["state"]),
+        rejected=bool(row["rejected"]),
+        reason=row["reason"],
+        resolution=row["resolution"],
+        model=row["model"],
+        usage=None if usage is None else msgspec.json.decode(usage),
+        cost_nanos=row["cost_nanos"],
+        currency=row["currency"],
+        idempotency_key=row["idempotency_key"],
+        started_at=row["started_at"],
+        ended_at=row["ended_at"],
+        answer=_payload(row["answer_codec"], row["answer_body"]),
+    )
+
+
+def attempt(row: Row) -> Attempt:
+    """A row of `attempts_of_run`."""
+    return Attempt(
+        number=row["number"],
+        owner=row["owner"],
+        started_at=row["started_at"],
+        ended_at=row["ended_at"],
+        outcome=row["outcome"],
+        kind=_kind(row["kind"]),
+        reason=row["reason"],
+        error=row["error"],
+        fingerprint=row["fingerprint"],
+        at_step=row["at_step"],
+        world=World(row["world_code"], row["world_schema"]),
+    )
+
+
+def arrival(row: Row) -> Arrival:
+    """A row of `deliveries_of_run`."""
+    return Arrival(
+        at=row["at"],
+        delivery=Delivery(
+            queue=row["queue"],
+            message=row["message"],
+            retry_count=row["retry_count"],
+            previous_response=row["previous_response"],
+            user_agent=row["user_agent"],
+        ),
+        attempt=row["attempt"],
+        answer=row["answer"] or "none",
+    )
+
+
+def _kind(word: str | None) -> Kind | None:
+    return None if word is None else Kind(word)
+
+
+def _payload(codec: str | None, body: bytes | None) -> Payload | None:
+    return None if codec is None or body is None else Payload(codec, body)

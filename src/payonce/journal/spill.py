@@ -1,0 +1,77 @@
+"""Memory: where a receipt goes when the journal can't take it, until it can again.
+
+One file per receipt, fsynced, in a folder beside the journal (or, where that can't be written
+either, in the machine's temporary folder). Whoever opens a run next merges them: an answer that
+was paid for is never thrown away.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+
+import msgspec
+
+from payonce.model import Intent, Receipt
+
+
+class Spilled(msgspec.Struct, frozen=True):
+    """A spilled receipt, with all that is needed to find or remake its call."""
+
+    call_id: int
+    intent: Intent
+    receipt: Receipt
+    at: float
+
+
+class SpillFolder:
+    """The spill files of one journal, of all processes on this machine."""
+
+    def __init__(self, journal: Path) -> None:
+        name = hashlib.sha256(str(journal).encode()).hexdigest()[:16]
+        self._folders = (
+            journal.with_name(journal.name + ".spill"),
+            Path(tempfile.gettempdir()) / f"payonce-spill-{name}",
+        )
+
+    def write(self, spilled: Spilled) -> Path:
+        """Keep one receipt, durably.
+
+        Raises:
+            OSError: neither folder can be written.
+        """
+        body = msgspec.json.encode(spilled)
+        for folder in self._folders[:-1]:
+            try:
+                return _keep(folder, body)
+            except OSError:
+                continue
+        return _keep(self._folders[-1], body)
+
+    def files(self) -> list[Path]:
+        """The spill files that wait to be merged."""
+        return [p for folder in self._folders if folder.is_dir() for p in folder.glob("*.json")]
+
+
+def read(path: Path) -> Spilled:
+    """The receipt in a spill file."""
+    return msgspec.json.decode(path.read_bytes(), type=Spilled)
+
+
+def _keep(folder: Path, body: bytes) -> Path:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = folder / f"{os.getpid()}-{os.urandom(6).hex()}.json"
+    partial = path.with_suffix(".partial")
+    with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(body)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.rename(path)
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    return path

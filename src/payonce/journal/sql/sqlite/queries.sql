@@ -1,0 +1,195 @@
+-- Named queries of the SQLite journal; the names are the same in every dialect.
+
+-- name: find_run
+-- A delivery of a run that is parked or done costs this one read.
+SELECT runs.*, payloads.codec AS result_codec, payloads.body AS result_body
+FROM payonce_runs AS runs
+LEFT JOIN payonce_payloads AS payloads ON payloads.id = runs.result_id
+WHERE runs.job = :job AND runs.key = :key;
+
+-- name: find_run_by_id
+-- The snapshot that an attempt starts from, read in the transaction that took the lease.
+SELECT runs.*, payloads.codec AS result_codec, payloads.body AS result_body
+FROM payonce_runs AS runs
+LEFT JOIN payonce_payloads AS payloads ON payloads.id = runs.result_id
+WHERE runs.id = :run_id;
+
+-- name: add_run
+-- Two first deliveries at once make one run: the second insert does nothing.
+INSERT INTO payonce_runs
+    (job, key, tenant, state, arguments, arguments_fingerprint, created_at, updated_at)
+VALUES (:job, :key, :tenant, 'waiting', :arguments, :arguments_fingerprint, :now, :now)
+ON CONFLICT (job, key) DO NOTHING;
+
+-- name: take_lease
+-- Compare and swap on what was seen; a running run is taken only from an expired or dead holder.
+UPDATE payonce_runs
+SET state = 'running', attempt = attempt + 1,
+    tries = CASE WHEN :woken THEN 1 ELSE tries + 1 END,
+    kills = :kills, killed_at = :killed_at,
+    lease_owner = :owner, lease_until = :until, retry_at = NULL, updated_at = :now
+WHERE job = :job AND key = :key AND state = :seen_state AND attempt = :seen_attempt
+    AND (state <> 'running' OR lease_until <= :now OR lease_owner = :dead_owner);
+
+-- name: run_id_of
+-- The id behind a job and a key.
+SELECT id FROM payonce_runs WHERE job = :job AND key = :key;
+
+-- name: last_step_of_attempt
+-- Where an attempt was last seen at work: names the place of a death without a word.
+SELECT name FROM payonce_calls
+WHERE run_id = :run_id AND attempt = :attempt ORDER BY id DESC LIMIT 1;
+
+-- name: lose_attempt
+-- The attempt that was taken over from ended without a word.
+UPDATE payonce_attempts SET outcome = 'lost', ended_at = :now, at_step = :at_step
+WHERE run_id = :run_id AND number = :attempt AND outcome IS NULL;
+
+-- name: doubt_open_calls
+-- What a lost attempt had in flight may have been billed.
+UPDATE payonce_calls SET state = 'in_doubt', reason = :reason, ended_at = :now
+WHERE run_id = :run_id AND state = 'intended';
+
+-- name: add_attempt
+-- One holding of the lease.
+INSERT INTO payonce_attempts (run_id, number, owner, world_code, world_schema, started_at)
+VALUES (:run_id, :attempt, :owner, :world_code, :world_schema, :now);
+
+-- name: add_delivery
+-- Every arrival is kept, with what its queue said of itself.
+INSERT INTO payonce_deliveries
+    (run_id, attempt, at, queue, message, retry_count, previous_response, user_agent, answer)
+VALUES (:run_id, :attempt, :now, :queue, :message, :retry_count, :previous_response,
+    :user_agent, :answer);
+
+-- name: answer_delivery
+-- What the queue was told about the delivery that an attempt worked for.
+UPDATE payonce_deliveries SET answer = :answer
+WHERE run_id = :run_id AND attempt = :attempt AND answer IS NULL;
+
+-- name: renew_lease
+-- Fenced: only the attempt that holds the lease may prolong it.
+UPDATE payonce_runs SET lease_until = :until
+WHERE id = :run_id AND attempt = :attempt AND state = 'running';
+
+-- name: close_run
+-- Fenced: an attempt that lost its lease can't move the run.
+UPDATE payonce_runs
+SET state = :state, lease_owner = NULL, lease_until = NULL, retry_at = :retry_at,
+    kills = 0, killed_at = NULL, reason = :reason, kind = :kind, evidence = :evidence,
+    fingerprint = :fingerprint, wakes_on = :wakes_on, world_code = :world_code,
+    world_schema = :world_schema, updated_at = :now
+WHERE id = :run_id AND attempt = :attempt AND state = 'running';
+
+-- name: close_attempt
+-- The attempt's own line of history.
+UPDATE payonce_attempts
+SET outcome = :outcome, ended_at = :now, kind = :kind, reason = :reason, error = :error,
+    fingerprint = :fingerprint, at_step = :at_step
+WHERE run_id = :run_id AND number = :attempt AND outcome IS NULL;
+
+-- name: set_result
+-- The payload that was added just before; a run completed inside the user's own transaction
+-- gets its value afterwards.
+UPDATE payonce_runs SET result_id = last_insert_rowid(), updated_at = :now
+WHERE id = :run_id AND attempt = :attempt AND state = 'done' AND result_id IS NULL;
+
+-- name: wake_run
+-- A person's word: the run may go on at once, whatever the world looks like.
+UPDATE payonce_runs SET state = 'waiting', retry_at = NULL, tries = 0, kills = 0, updated_at = :now
+WHERE id = :run_id AND attempt = :attempt AND state = 'parked';
+
+-- name: add_intent
+-- Fenced and in time: no call is made by an attempt that lost its lease or let it expire.
+INSERT INTO payonce_calls
+    (run_id, attempt, step_key, occurrence, send, name, source, parent_id, state, model,
+     idempotency_key, started_at)
+SELECT :run_id, :attempt, :step_key, :occurrence, :send, :name, :source, :parent_id, 'intended',
+    :model, :idempotency_key, :now
+FROM payonce_runs
+WHERE id = :run_id AND attempt = :attempt AND state = 'running' AND lease_until > :now;
+
+-- name: add_spilled_call
+-- An intent that a crash of the machine took away comes back with its spilled receipt.
+INSERT INTO payonce_calls
+    (run_id, attempt, step_key, occurrence, send, name, source, parent_id, state, model,
+     idempotency_key, started_at)
+VALUES (:run_id, :attempt, :step_key, :occurrence, :send, :name, :source, :parent_id, 'intended',
+    :model, :idempotency_key, :now)
+ON CONFLICT (run_id, step_key, occurrence, send) DO NOTHING;
+
+-- name: find_call_place
+-- A spilled receipt finds its call by its place, for ids may differ after a crash.
+SELECT id FROM payonce_calls
+WHERE run_id = :run_id AND step_key = :step_key AND occurrence = :occurrence AND send = :send;
+
+-- name: add_payload
+-- A value that is too large or too rarely read for the hot rows.
+INSERT INTO payonce_payloads (codec, body) VALUES (:codec, :body);
+
+-- name: drop_payload
+-- A second answer of a call that has its receipt already.
+DELETE FROM payonce_payloads WHERE id = :payload_id;
+
+-- name: complete_call
+-- Not fenced: a receipt that comes late is kept, never refused; the first receipt stays.
+UPDATE payonce_calls
+SET state = 'paid', answer_id = :answer_id, model = coalesce(:model, model), usage = :usage,
+    cost_nanos = :cost_nanos, currency = :currency, reason = NULL, ended_at = :now
+WHERE id = :call_id AND state <> 'paid';
+
+-- name: end_call
+-- Without a receipt: released or in doubt. A receipt that is there already wins.
+UPDATE payonce_calls SET state = :state, reason = :reason, ended_at = :now
+WHERE id = :call_id AND state IN ('intended', 'in_doubt');
+
+-- name: reject_call
+-- The receipt stays, as waste; the step may be asked again.
+UPDATE payonce_calls SET rejected = 1, reason = :reason WHERE id = :call_id AND state = 'paid';
+
+-- name: resolve_call
+-- A person's word on a call in doubt, or on an answer that can't be rebuilt.
+UPDATE payonce_calls
+SET resolution = :resolution, reason = :reason,
+    state = CASE WHEN :resolution = 'did_not_happen' THEN 'released' ELSE state END,
+    rejected = CASE WHEN :resolution = 'pay_again' AND state = 'paid' THEN 1 ELSE rejected END
+WHERE id = :call_id AND state IN ('in_doubt', 'paid');
+
+-- name: calls_of_run
+-- All that a run knows of its calls, with every answer: replay is then a dict look-up.
+SELECT calls.*, payloads.codec AS answer_codec, payloads.body AS answer_body
+FROM payonce_calls AS calls
+LEFT JOIN payonce_payloads AS payloads ON payloads.id = calls.answer_id
+WHERE calls.run_id = :run_id
+ORDER BY calls.step_key, calls.occurrence, calls.send;
+
+-- name: call_by_id
+-- One call, for a person to look at or to resolve.
+SELECT calls.*, payloads.codec AS answer_codec, payloads.body AS answer_body
+FROM payonce_calls AS calls
+LEFT JOIN payonce_payloads AS payloads ON payloads.id = calls.answer_id
+WHERE calls.id = :call_id;
+
+-- name: list_runs
+-- The newest first; a NULL filter lets everything through.
+SELECT runs.*, NULL AS result_codec, NULL AS result_body,
+    (SELECT count(*) FROM payonce_deliveries AS d WHERE d.run_id = runs.id) AS deliveries,
+    (SELECT count(*) FROM payonce_calls AS c WHERE c.run_id = runs.id AND c.state = 'paid')
+        AS paid,
+    (SELECT count(*) FROM payonce_calls AS c
+     WHERE c.run_id = runs.id AND c.state = 'in_doubt' AND c.resolution IS NULL) AS in_doubt,
+    (SELECT count(*) FROM payonce_calls AS c WHERE c.run_id = runs.id AND c.rejected = 1)
+        AS rejected
+FROM payonce_runs AS runs
+WHERE (:state IS NULL OR runs.state = :state) AND (:job IS NULL OR runs.job = :job)
+    AND (:key IS NULL OR runs.key = :key) AND (:tenant IS NULL OR runs.tenant = :tenant)
+ORDER BY runs.updated_at DESC, runs.id DESC
+LIMIT :limit;
+
+-- name: attempts_of_run
+-- In the order in which they held the lease.
+SELECT * FROM payonce_attempts WHERE run_id = :run_id ORDER BY number;
+
+-- name: deliveries_of_run
+-- In the order in which they came.
+SELECT * FROM payonce_deliveries WHERE run_id = :run_id ORDER BY id;

@@ -1,0 +1,354 @@
+"""Memory: the embedded journal, one SQLite file in WAL mode for all processes of a machine."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from payonce.journal import rows, spill
+from payonce.journal.payload import shrink
+from payonce.journal.protocol import (
+    Closing,
+    Execute,
+    Opening,
+    Resolution,
+    RunFilter,
+    RunSummary,
+)
+from payonce.journal.queries import queries
+from payonce.journal.sqlite_file import SqliteFile
+from payonce.journal.writer import Writer
+from payonce.model import (
+    Arrival,
+    Attempt,
+    Call,
+    CallState,
+    Delivery,
+    Intent,
+    Receipt,
+    Run,
+)
+
+_Q = queries("sqlite")
+_log = logging.getLogger("payonce")
+_LOST = "its attempt ended without a word"
+
+
+class SqliteJournal:
+    """The journal in the file at `path`; see `Journal` for its verbs.
+
+    `patience` is how long a write waits for other processes' writes, in seconds.
+    """
+
+    def __init__(
+        self, path: Path, *, clock: Callable[[], float] = time.time, patience: float = 30.0
+    ) -> None:
+        self.path = path
+        self._clock = clock
+        self._file = SqliteFile(path, clock, patience)
+        self._writer = Writer(self._file)
+        self._spill = spill.SpillFolder(path)
+
+    def now(self) -> float:
+        return self._clock()
+
+    # --- reading -------------------------------------------------------------------------
+
+    def find(self, job: str, key: str) -> Run | None:
+        row = self._one("find_run", job=job, key=key)
+        return None if row is None else rows.run(row)
+
+    def calls(self, run_id: int) -> list[Call]:
+        return [rows.call(row) for row in self._all("calls_of_run", run_id=run_id)]
+
+    def call(self, call_id: int) -> Call | None:
+        row = self._one("call_by_id", call_id=call_id)
+        return None if row is None else rows.call(row)
+
+    def runs(self, wanted: RunFilter) -> list[RunSummary]:
+        return [
+            RunSummary(
+                run=rows.run(row),
+                deliveries=row["deliveries"],
+                paid=row["paid"],
+                in_doubt=row["in_doubt"],
+                rejected=row["rejected"],
+            )
+            for row in self._all("list_runs", **asdict(wanted))
+        ]
+
+    def attempts(self, run_id: int) -> list[Attempt]:
+        return [rows.attempt(row) for row in self._all("attempts_of_run", run_id=run_id)]
+
+    def arrivals(self, run_id: int) -> list[Arrival]:
+        return [rows.arrival(row) for row in self._all("deliveries_of_run", run_id=run_id)]
+
+    # --- the life of a run ---------------------------------------------------------------
+
+    def open(self, opening: Opening) -> Future[Run | None]:
+        self._merge_spilled()
+        return self._writer.submit(lambda db: self._open(db, opening))
+
+    def renew(self, run_id: int, attempt: int, lease: float) -> Future[bool]:
+        def write(db: sqlite3.Connection) -> bool:
+            until = self.now() + lease
+            return bool(_do(db, "renew_lease", run_id=run_id, attempt=attempt, until=until))
+
+        return self._writer.submit(write)
+
+    def close(self, closing: Closing) -> Future[bool]:
+        def write(db: sqlite3.Connection) -> bool:
+            def execute(sql: str, given: Mapping[str, Any]) -> int:
+                return db.execute(sql, given).rowcount
+
+            closed = self.close_within(execute, closing)
+            # A run that was completed inside the user's transaction still lacks its value.
+            return closed or _set_result(execute, closing, self.now())
+
+        return self._writer.submit(write, durable=True)
+
+    def close_within(self, execute: Execute, closing: Closing) -> bool:
+        now = self.now()
+        place = {"run_id": closing.run_id, "attempt": closing.attempt}
+        fields = place | _ending(closing) | {"now": now}
+        if not execute(_Q["close_run"], fields):
+            return False
+        execute(_Q["close_attempt"], fields)
+        execute(_Q["answer_delivery"], place | {"answer": closing.answer})
+        return closing.result is None or _set_result(execute, closing, now)
+
+    def note(self, run_id: int, delivery: Delivery, answer: str) -> Future[None]:
+        def write(db: sqlite3.Connection) -> None:
+            self._add_delivery(db, run_id, None, delivery, answer)
+
+        return self._writer.submit(write)
+
+    def wake(self, run: Run) -> Future[bool]:
+        def write(db: sqlite3.Connection) -> bool:
+            return bool(_do(db, "wake_run", run_id=run.id, attempt=run.attempt, now=self.now()))
+
+        return self._writer.submit(write)
+
+    # --- the life of a call --------------------------------------------------------------
+
+    def intend(self, intent: Intent) -> Future[int | None]:
+        def write(db: sqlite3.Connection) -> int | None:
+            cursor = db.execute(_Q["add_intent"], asdict(intent) | {"now": self.now()})
+            return cursor.lastrowid if cursor.rowcount else None
+
+        return self._writer.submit(write)
+
+    def complete(self, call_id: int, intent: Intent, receipt: Receipt) -> Future[None]:
+        kept: Future[None] = Future()
+        kept.set_running_or_notify_cancel()
+        small, now = _shrunk(receipt), self.now()
+        written = self._writer.submit(lambda db: _complete(db, call_id, small, now), durable=True)
+        written.add_done_callback(
+            lambda done: self._kept(done, kept, spill.Spilled(call_id, intent, small, now))
+        )
+        return kept
+
+    def end(self, call_id: int, state: CallState, reason: str) -> Future[None]:
+        def write(db: sqlite3.Connection) -> None:
+            _do(db, "end_call", call_id=call_id, state=state, reason=reason, now=self.now())
+
+        return self._writer.submit(write)
+
+    def reject(self, call_id: int, reason: str) -> Future[None]:
+        def write(db: sqlite3.Connection) -> None:
+            _do(db, "reject_call", call_id=call_id, reason=reason)
+
+        return self._writer.submit(write, durable=True)
+
+    def resolve(
+        self, call_id: int, resolution: Resolution, reason: str, receipt: Receipt | None
+    ) -> Future[bool]:
+        def write(db: sqlite3.Connection) -> bool:
+            fields = {"call_id": call_id, "resolution": resolution, "reason": reason}
+            changed = _do(db, "resolve_call", **fields)
+            if receipt is not None:
+                _complete(db, call_id, _shrunk(receipt), self.now())
+            return bool(changed)
+
+        return self._writer.submit(write, durable=True)
+
+    def stop(self) -> None:
+        self._writer.stop()
+        self._file.close()
+
+    # --- inside --------------------------------------------------------------------------
+
+    def _open(self, db: sqlite3.Connection, opening: Opening) -> Run | None:
+        now, seen = self.now(), opening.seen
+        named = {"job": opening.job, "key": opening.key}
+        if seen is None:
+            _do(
+                db,
+                "add_run",
+                **named,
+                tenant=opening.tenant,
+                arguments=opening.arguments,
+                arguments_fingerprint=opening.arguments_fingerprint,
+                now=now,
+            )
+        kills, killed_at = _count_kill(db, seen)
+        taken = _do(
+            db,
+            "take_lease",
+            **named,
+            woken=opening.woken,
+            kills=kills,
+            killed_at=killed_at,
+            owner=opening.owner,
+            until=now + opening.lease,
+            now=now,
+            seen_state="waiting" if seen is None else seen.state,
+            seen_attempt=0 if seen is None else seen.attempt,
+            dead_owner=opening.dead_owner,
+        )
+        return self._start(db, opening, killed_at, now) if taken else None
+
+    def _start(
+        self, db: sqlite3.Connection, opening: Opening, killed_at: str | None, now: float
+    ) -> Run:
+        run_id = db.execute(_Q["run_id_of"], {"job": opening.job, "key": opening.key}).fetchone()[0]
+        seen = opening.seen
+        if seen is not None and seen.lease_owner is not None:
+            _do(db, "lose_attempt", run_id=run_id, attempt=seen.attempt, at_step=killed_at, now=now)
+            _do(db, "doubt_open_calls", run_id=run_id, reason=_LOST, now=now)
+        run = rows.run(db.execute(_Q["find_run_by_id"], {"run_id": run_id}).fetchone())
+        _do(
+            db,
+            "add_attempt",
+            run_id=run_id,
+            attempt=run.attempt,
+            owner=opening.owner,
+            world_code=opening.world.code,
+            world_schema=opening.world.schema,
+            now=now,
+        )
+        self._add_delivery(db, run_id, run.attempt, opening.delivery, None)
+        return run
+
+    def _add_delivery(
+        self,
+        db: sqlite3.Connection,
+        run_id: int,
+        attempt: int | None,
+        delivery: Delivery,
+        answer: str | None,
+    ) -> None:
+        place = {"run_id": run_id, "attempt": attempt, "answer": answer, "now": self.now()}
+        db.execute(_Q["add_delivery"], place | asdict(delivery))
+
+    def _kept(self, written: Future[None], kept: Future[None], spilled: spill.Spilled) -> None:
+        """A receipt that the journal didn't take goes to the spill file."""
+        if written.exception() is not None:
+            try:
+                self._spill.write(spilled)
+            except BaseException as exc:
+                kept.set_exception(exc)
+                return
+        kept.set_result(None)
+
+    def _merge_spilled(self) -> None:
+        """Queue what was spilled ahead of what is asked for next; a file goes when it is kept."""
+        for path in self._spill.files():
+            try:
+                spilled = spill.read(path)
+            except (OSError, msgspec.MsgspecError) as exc:
+                _log.error("the spilled receipt %s can't be read and was left there: %s", path, exc)
+                continue
+            merged = self._writer.submit(partial(_merge, spilled=spilled), durable=True)
+            merged.add_done_callback(partial(_unlink, path))
+
+    def _one(self, query: str, **given: Any) -> sqlite3.Row | None:
+        found: sqlite3.Row | None = self._file.read(
+            lambda db: db.execute(_Q[query], given).fetchone()
+        )
+        return found
+
+    def _all(self, query: str, **given: Any) -> list[sqlite3.Row]:
+        return self._file.read(lambda db: db.execute(_Q[query], given).fetchall())
+
+
+def _do(db: sqlite3.Connection, query: str, **given: Any) -> int:
+    return db.execute(_Q[query], given).rowcount
+
+
+def _count_kill(db: sqlite3.Connection, seen: Run | None) -> tuple[int, str | None]:
+    """How often in a row attempts ended without a word at one place, and which place."""
+    if seen is None or seen.lease_owner is None:
+        return 0, None
+    row = db.execute(
+        _Q["last_step_of_attempt"], {"run_id": seen.id, "attempt": seen.attempt}
+    ).fetchone()
+    place = "before its first step" if row is None else row["name"]
+    return (seen.kills + 1 if seen.killed_at == place else 1), place
+
+
+def _ending(closing: Closing) -> dict[str, Any]:
+    found = closing.diagnosis
+    return {
+        "state": closing.state,
+        "outcome": closing.outcome,
+        "retry_at": closing.retry_at,
+        "error": closing.error,
+        "at_step": closing.at_step,
+        "kind": found and found.kind,
+        "reason": found and found.reason,
+        "evidence": found and found.evidence,
+        "fingerprint": found and found.fingerprint,
+        "wakes_on": ",".join(found.wakes_on) if found else "",
+        "world_code": closing.world.code,
+        "world_schema": closing.world.schema,
+    }
+
+
+def _set_result(execute: Execute, closing: Closing, now: float) -> bool:
+    if closing.result is None:
+        return False
+    place = {"run_id": closing.run_id, "attempt": closing.attempt, "now": now}
+    execute(_Q["add_payload"], asdict(shrink(closing.result)))
+    return bool(execute(_Q["set_result"], place))
+
+
+def _shrunk(receipt: Receipt) -> Receipt:
+    return replace(receipt, answer=shrink(receipt.answer))
+
+
+def _complete(db: sqlite3.Connection, call_id: int, receipt: Receipt, now: float) -> None:
+    fields = {
+        "call_id": call_id,
+        "model": receipt.model,
+        "usage": None if receipt.usage is None else msgspec.json.encode(receipt.usage).decode(),
+        "cost_nanos": receipt.cost_nanos,
+        "currency": receipt.currency,
+        "now": now,
+    }
+    answer = db.execute(_Q["add_payload"], asdict(receipt.answer)).lastrowid
+    if not db.execute(_Q["complete_call"], fields | {"answer_id": answer}).rowcount:
+        db.execute(_Q["drop_payload"], {"payload_id": answer})
+
+
+def _merge(db: sqlite3.Connection, spilled: spill.Spilled) -> None:
+    place = asdict(spilled.intent) | {"now": spilled.at}
+    db.execute(_Q["add_spilled_call"], place)
+    call_id = db.execute(_Q["find_call_place"], place).fetchone()["id"]
+    _complete(db, call_id, spilled.receipt, spilled.at)
+
+
+def _unlink(path: Path, merged: Future[None]) -> None:
+    if (exc := merged.exception()) is None:
+        path.unlink(missing_ok=True)
+    else:
+        _log.error("the spilled receipt %s could not be merged and was kept: %s", path, exc)

@@ -1,0 +1,214 @@
+"""Memory: opening a SQLite file as a journal, and the transactions that the writer asks for.
+
+Durability (https://sqlite.org/pragma.html#pragma_synchronous): in WAL mode a commit under
+`synchronous=FULL` fsyncs the log, one under `NORMAL` reaches the operating system only: it
+survives the process, and is made to survive the machine by the next full commit.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from payonce.errors import ConfigError, JournalTooNew, NotAJournal
+from payonce.journal.queries import migrations
+
+T = TypeVar("T")
+_MAGIC = b"SQLite format 3\x00"
+_OLDEST = (3, 37, 0)  # STRICT tables: https://sqlite.org/stricttables.html
+
+# Connections that a fork brought along: using or closing them here could corrupt the file
+# (https://sqlite.org/howtocorrupt.html, 2.6), so they are kept, untouched, for ever.
+_inherited: list[object] = []
+
+
+class SqliteFile:
+    """One journal file; connections are opened when first needed, and anew after a fork."""
+
+    def __init__(self, path: Path, clock: Callable[[], float], patience: float) -> None:
+        if sqlite3.sqlite_version_info < _OLDEST:
+            raise ConfigError(
+                f"SQLite {sqlite3.sqlite_version} is too old for the journal",
+                "Use a Python whose sqlite3 has SQLite 3.37 or newer.",
+            )
+        self.path, self._clock, self._patience = path, clock, patience
+        self._writing: sqlite3.Connection | None = None
+        self._durable: bool | None = None
+        self._readers: list[sqlite3.Connection] = []
+        self._pid = os.getpid()
+
+    def begin(self, *, durable: bool) -> sqlite3.Connection:
+        """A transaction on the one connection that writes; `durable` makes its commit fsync."""
+        self._leave_inherited()
+        if self._writing is None:
+            self._writing = self._opened()
+        if durable is not self._durable:
+            self._writing.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+            self._durable = durable
+        self._writing.execute("BEGIN IMMEDIATE")
+        return self._writing
+
+    def commit(self, connection: sqlite3.Connection) -> None:
+        """Commit."""
+        connection.execute("COMMIT")
+
+    def rollback(self, connection: sqlite3.Connection) -> None:
+        """Roll back; a connection that can't even do that is dropped."""
+        try:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+        except sqlite3.Error:
+            self._writing = self._durable = None
+            with contextlib.suppress(sqlite3.Error):
+                connection.close()
+
+    def guarded(
+        self, connection: sqlite3.Connection, write: Callable[[sqlite3.Connection], T]
+    ) -> T:
+        """Do one write under a savepoint."""
+        connection.execute("SAVEPOINT one")
+        try:
+            result = write(connection)
+        except BaseException:
+            connection.execute("ROLLBACK TO one")
+            raise
+        finally:
+            connection.execute("RELEASE one")
+        return result
+
+    def read(self, query: Callable[[sqlite3.Connection], T]) -> T:
+        """Do one read on a connection that no other thread is using."""
+        self._leave_inherited()
+        try:
+            reader = self._readers.pop()
+        except IndexError:
+            reader = self._opened()
+        result = query(reader)
+        self._readers.append(reader)
+        return result
+
+    def close(self) -> None:
+        """Close all connections; the next use opens them again."""
+        self._leave_inherited()
+        writing, self._writing, self._durable = self._writing, None, None
+        readers, self._readers = self._readers, []
+        for connection in (writing, *readers):
+            if connection is not None:
+                connection.close()
+
+    def _leave_inherited(self) -> None:
+        if self._pid != os.getpid():
+            _inherited.append((self._writing, self._readers))
+            self._writing, self._durable, self._readers = None, None, []
+            self._pid = os.getpid()
+
+    def _opened(self) -> sqlite3.Connection:
+        _check(self.path)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(
+            self.path,
+            timeout=self._patience,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=256,
+        )
+        connection.row_factory = sqlite3.Row
+        try:
+            self._migrate(connection)
+        except sqlite3.DatabaseError as exc:
+            connection.close()
+            if "not a database" in str(exc) or "malformed" in str(exc):
+                raise _not_a_journal(self.path, str(exc)) from exc
+            raise
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _migrate(self, connection: sqlite3.Connection) -> None:
+        if _version(connection, self.path) < migrations("sqlite")[-1][0]:
+            _switch_to_wal(connection, self._patience)
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                self._apply_missing(connection)
+            except BaseException:
+                connection.execute("ROLLBACK")
+                raise
+            connection.execute("COMMIT")
+        connection.execute("PRAGMA foreign_keys=ON")
+
+    def _apply_missing(self, connection: sqlite3.Connection) -> None:
+        version = _version(connection, self.path)
+        for number, name, sql in migrations("sqlite"):
+            if number > version:
+                for statement in _statements(sql):
+                    connection.execute(statement)
+                connection.execute(
+                    "INSERT INTO payonce_migrations VALUES (?, ?, ?)", (number, name, self._clock())
+                )
+
+
+def _check(path: Path) -> None:
+    """Look at a file before SQLite touches it."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(len(_MAGIC))
+    except FileNotFoundError:
+        return
+    except OSError as exc:
+        raise _not_a_journal(path, exc.strerror or str(exc)) from exc
+    if start and start != _MAGIC:
+        raise _not_a_journal(path, "it does not start like a SQLite database")
+
+
+def _not_a_journal(path: Path, why: str) -> NotAJournal:
+    return NotAJournal(
+        f"{path} can't be used as a journal: {why}; it was left untouched",
+        "Name another file in the store's URL, or bring this one back from a backup.",
+    )
+
+
+def _version(connection: sqlite3.Connection, path: Path) -> int:
+    there = connection.execute(
+        "SELECT count(*) FROM sqlite_schema WHERE name = 'payonce_migrations'"
+    ).fetchone()[0]
+    if not there:
+        return 0
+    version: int = connection.execute("SELECT max(number) FROM payonce_migrations").fetchone()[0]
+    newest = migrations("sqlite")[-1][0]
+    if version > newest:
+        raise JournalTooNew(
+            f"{path} is a journal of version {version}, and this payonce knows up to {newest}; "
+            "it was left untouched",
+            "Upgrade payonce to the version that wrote it.",
+        )
+    return version
+
+
+def _switch_to_wal(connection: sqlite3.Connection, patience: float) -> None:
+    """Two processes that switch at once meet SQLITE_BUSY without the busy handler: try again."""
+    give_up = time.monotonic() + patience
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as exc:
+            if "locked" not in str(exc) or time.monotonic() > give_up:
+                raise
+            time.sleep(0.01)
+
+
+def _statements(script: str) -> list[str]:
+    """The statements of a script, so that they can share one transaction."""
+    found, start = [], ""
+    for line in script.splitlines(keepends=True):
+        start += line
+        if sqlite3.complete_statement(start):
+            found.append(start.strip())
+            start = ""
+    return found

@@ -1,0 +1,199 @@
+"""On the path: `@app.step`, a function whose call is paid for: once per run and arguments."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from payonce import values
+from payonce.effects import Effect, Invoke, Way, Work, adrive, drive
+from payonce.errors import ConfigError, NotReplayable
+from payonce.failure.billing import fate
+from payonce.fingerprint import of_step
+from payonce.job import Template, hints_of
+from payonce.model import Call, Receipt
+from payonce.money import Money
+from payonce.policy import Doubt
+from payonce.redact import redact
+from payonce.scope import RunScope, current, within
+from payonce.step import Asked, Ticket, begin, complete, fail, reject
+
+IDEMPOTENCY_KEY = "idempotency_key"
+Cost = Money | Callable[[Any], Money | str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What `@app.step` was told about a function."""
+
+    app: object
+    function: Callable[..., Any]
+    name: str
+    key: Template | None
+    cost: Cost
+    check: Callable[[Any], Any] | None
+    resamples: int
+    in_doubt: Doubt
+    verify: Callable[..., Any] | None
+    signature: inspect.Signature
+    hint: Any
+
+    @property
+    def takes_key(self) -> bool:
+        """Whether the function wants the idempotency key."""
+        return IDEMPOTENCY_KEY in self.signature.parameters
+
+
+def paid_step(
+    app: object,
+    function: Callable[..., Any],
+    *,
+    name: str | None,
+    key: str | None,
+    cost: Money | str | Callable[[Any], Money | str] | None,
+    check: Callable[[Any], Any] | None,
+    resamples: int,
+    in_doubt: Doubt | None,
+    verify: Callable[..., Any] | None,
+) -> Callable[..., Any]:
+    """Wrap a function: inside a run of `app` it is a step, outside it is itself."""
+    signature = inspect.signature(function)
+    repeatable = verify is not None or IDEMPOTENCY_KEY in signature.parameters
+    step = Step(
+        app=app,
+        function=function,
+        name=name or f"{module_of(function)}.{function.__qualname__}",
+        key=Template(key, function) if key is not None else None,
+        cost=Money.parse(cost) if isinstance(cost, str) else cost,
+        check=check,
+        resamples=resamples,
+        in_doubt=in_doubt or ("retry" if repeatable else "park"),
+        verify=verify,
+        signature=signature,
+        hint=hints_of(function).get("return", Any),
+    )
+    if resamples < 0:
+        raise ConfigError(f"resamples of {step.name} is {resamples}", "Give it 0 or more.")
+
+    if inspect.iscoroutinefunction(function):
+
+        @functools.wraps(function)
+        async def acall(*args: Any, **kwargs: Any) -> Any:
+            scope = current()
+            if scope is None or scope.app is not app:
+                return await function(*args, **kwargs)
+            return await adrive(_way(step, scope, args, kwargs))
+
+        return acall
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        scope = current()
+        if scope is None or scope.app is not app:
+            return function(*args, **kwargs)
+        return drive(_way(step, scope, args, kwargs))
+
+    return call
+
+
+def module_of(function: Callable[..., Any]) -> str:
+    """The module's name, also where it was started as a program (`python -m …`)."""
+    if function.__module__ != "__main__":
+        return function.__module__
+    spec = function.__globals__.get("__spec__")
+    if spec is not None:
+        return str(spec.name)
+    file = str(function.__globals__.get("__file__", "__main__"))
+    return file.replace("\\", "/").rpartition("/")[2].removesuffix(".py")
+
+
+def _way(step: Step, scope: RunScope, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Way[Any]:
+    asked = _asked(step, args, kwargs)
+    while True:
+        ticket = yield from begin(scope, asked)
+        if ticket.receipt is not None:
+            return _replayed(step, scope, ticket)
+        value, call = yield from _pay(step, scope, ticket, args, kwargs)
+        scope.answered(value, call)
+        why = _unusable(step, value)
+        if why is None:
+            return value
+        yield from reject(scope, call, why)
+
+
+def _asked(step: Step, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Asked:
+    bound = step.signature.bind_partial(*args, **kwargs)
+    bound.apply_defaults()
+    given = {n: v for n, v in bound.arguments.items() if n != IDEMPOTENCY_KEY}
+    told = {"key": step.key.fill(given)} if step.key else given
+
+    def receipt(value: Any) -> Receipt:
+        return _receipt(step, value, inner=False)
+
+    def ask(key: str) -> Effect:
+        function = step.verify
+        assert function is not None
+        with_key = IDEMPOTENCY_KEY in inspect.signature(function).parameters
+        extra = {**kwargs, IDEMPOTENCY_KEY: key} if with_key else kwargs
+        kind = Invoke if inspect.iscoroutinefunction(function) else Work
+        return kind(lambda: function(*args, **extra))
+
+    return Asked(
+        name=step.name,
+        key=of_step(step.name, told),
+        source="step",
+        in_doubt=step.in_doubt,
+        resamples=step.resamples,
+        verify=ask if step.verify is not None else None,
+        receipt=receipt,
+    )
+
+
+def _replayed(step: Step, scope: RunScope, ticket: Ticket) -> Any:
+    assert ticket.receipt is not None
+    try:
+        value = values.decode(ticket.receipt, step.hint)
+    except ValueError as exc:
+        raise scope.stop(NotReplayable(step.name, ticket.call.id, str(exc))) from exc
+    scope.answered(value, ticket.call)
+    return value
+
+
+def _pay(
+    step: Step, scope: RunScope, ticket: Ticket, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> Way[tuple[Any, Call]]:
+    if step.takes_key:
+        kwargs = {**kwargs, IDEMPOTENCY_KEY: ticket.idempotency_key}
+    try:
+        with within(ticket.call.id):
+            value = yield Invoke(lambda: step.function(*args, **kwargs))
+    except BaseException as exc:
+        state, why = fate(exc)
+        fail(scope, ticket, state, redact(f"{why}: {type(exc).__name__}: {exc}"[:500]))
+        raise
+    inner = ticket.call.id in scope.parents
+    call = yield from complete(scope, ticket, _receipt(step, value, inner=inner))
+    return value, call
+
+
+def _receipt(step: Step, value: Any, *, inner: bool) -> Receipt:
+    """The receipt of a step; what its captured calls cost is on their own receipts."""
+    answer = values.encode(value, step.hint, name=f"the answer of {step.name}")
+    if step.cost is None or inner:
+        return Receipt(answer)
+    cost = step.cost(value) if callable(step.cost) else step.cost
+    cost = Money.parse(cost)
+    return Receipt(answer, cost_nanos=cost.nanos, currency=cost.currency)
+
+
+def _unusable(step: Step, value: Any) -> str | None:
+    if step.check is None:
+        return None
+    try:
+        answer = step.check(value)
+    except Exception as exc:
+        return redact(f"{type(exc).__name__}: {exc}"[:500])
+    return "check= said no" if answer is False else None

@@ -1,0 +1,190 @@
+"""Decision: what may happen next to a run, an attempt or a call; pure, on frozen values."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Literal
+
+from payonce.errors import InDoubt, Rejected, SendsUsedUp
+from payonce.model import Call, CallState, Diagnosis, Kind, Run, RunState, Verdict, World
+
+Doubt = Literal["retry", "park"]
+
+ANSWERED = "answered HTTP"
+"""How the reason of a doubt starts when the provider answered, if only with an error."""
+
+REFUSED_BY_DATABASE = "refused by the database"
+"""How it starts when a step's own database refused a statement of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The caps of one job.
+
+    `attempts` per run since it was last woken; `sends` per step, hidden retries included;
+    `kills` in a row at the same place; `repeats` of a step that is in doubt; `wait` seconds that
+    a duplicate waits for the attempt that works; `lease` seconds; back-off from `backoff` seconds,
+    doubling, up to `backoff_most`.
+    """
+
+    attempts: int = 5
+    sends: int = 20
+    kills: int = 3
+    repeats: int = 1
+    wait: float = 10.0
+    lease: float = 30.0
+    backoff: float = 1.0
+    backoff_most: float = 300.0
+
+
+class Door(Enum):
+    """What a delivery finds: go in, or not yet, or no more."""
+
+    GO = auto()
+    GO_WOKEN = auto()
+    FINISHED = auto()
+    PARKED = auto()
+    HELD = auto()
+    EARLY = auto()
+
+
+def door(run: Run | None, *, now: float, world: World, holder_is_dead: bool) -> Door:
+    """May a delivery start an attempt on this run?"""
+    if run is None:
+        return Door.GO
+    match run.state:
+        case RunState.DONE:
+            return Door.FINISHED
+        case RunState.PARKED:
+            return Door.GO_WOKEN if moved(run.world, world) else Door.PARKED
+        case RunState.WAITING:
+            early = run.retry_at is not None and run.retry_at > now
+            return Door.EARLY if early else Door.GO
+        case RunState.RUNNING:
+            expired = run.lease_until is not None and run.lease_until <= now
+            return Door.GO if expired or holder_is_dead else Door.HELD
+
+
+def moved(before: World | None, now: World) -> bool:
+    """Has the world changed? A schema that can't be read just now ("name=?") has not."""
+    if before is None or before.code != now.code:
+        return True
+    seen = dict(part.partition("=")[::2] for part in before.schema.split("+"))
+    told = dict(part.partition("=")[::2] for part in now.schema.split("+"))
+    return any(seen.get(name) != print_ for name, print_ in told.items() if print_ != "?")
+
+
+def hopeless(run: Run, limits: Limits) -> Diagnosis | None:
+    """Why an attempt that was just opened should not start to work, if it should not."""
+    if run.kills >= limits.kills:
+        return Diagnosis(
+            Kind.DETERMINISTIC,
+            f"its process died {run.kills} times in a row without a word; "
+            f"last seen: {run.killed_at}",
+            "killed",
+            f"killed:{run.killed_at}",
+        )
+    if run.tries > limits.attempts:
+        return Diagnosis(
+            run.kind or Kind.UNKNOWN,
+            f"its {limits.attempts} attempts are used up"
+            + (f"; the last failure: {run.reason}" if run.reason else ""),
+            "attempts",
+            run.fingerprint or "attempts",
+        )
+    return None
+
+
+def after_failure(
+    found: Diagnosis, run: Run, world: World, limits: Limits, *, hold: bool, chance: float
+) -> Verdict:
+    """What the queue is told about a failed attempt; `chance` in [0, 1) spreads the retries."""
+    repeated = run.fingerprint == found.fingerprint and run.world == world
+    stop = found.kind is Kind.DETERMINISTIC or run.tries >= limits.attempts
+    if stop or (found.kind in (Kind.UNKNOWN, Kind.STOCHASTIC) and repeated):
+        return Verdict("park", hold=hold)
+    return Verdict("retry", after=backoff(run.tries, limits, chance, at_least=found.after))
+
+
+def backoff(tries: int, limits: Limits, chance: float, at_least: float | None = None) -> float:
+    """Seconds to wait: exponential with full jitter, never under what the other side asked for.
+
+    Full jitter: https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/
+    """
+    most: float = min(limits.backoff_most, limits.backoff * 2 ** max(0, tries - 1))
+    return max(at_least or 0.0, most * chance)
+
+
+def standing(calls: Sequence[Call]) -> Call | None:
+    """The receipt that stands for a step, if it has one."""
+    paid = [c for c in calls if c.state is CallState.PAID and not c.rejected]
+    return paid[-1] if paid else None
+
+
+def open_doubt(calls: Sequence[Call], parents: Collection[int]) -> Call | None:
+    """The last call of a step that may have been billed without leaving a receipt.
+
+    A step that made captured calls of its own (`parents`) is as certain as those are.
+    """
+    open_ = _doubts(calls, parents)
+    return open_[-1] if open_ else None
+
+
+def may_send(
+    calls: Sequence[Call],
+    *,
+    name: str,
+    attempt: int,
+    in_doubt: Doubt,
+    resamples: int,
+    parents: Collection[int],
+    limits: Limits,
+) -> None:
+    """Let a step that has no standing receipt be sent, or say why not.
+
+    Raises:
+        Rejected: every answer that `resamples` allows was rejected.
+        SendsUsedUp: the cap on physical sends is reached.
+        InDoubt: an earlier call may have been billed, and repeating it is not allowed (now).
+    """
+    rejected = [c for c in calls if c.rejected and c.resolution is None]
+    if len(rejected) > resamples:
+        raise Rejected(name, len(rejected), rejected[-1].reason or "no reason given")
+    doubt = open_doubt(calls, parents)
+    if doubt is not None:
+        _may_repeat(doubt, calls, name, attempt, in_doubt, parents, limits)
+    if len(calls) >= limits.sends:
+        raise SendsUsedUp(name, len(calls))
+
+
+def _may_repeat(
+    doubt: Call,
+    calls: Sequence[Call],
+    name: str,
+    attempt: int,
+    in_doubt: Doubt,
+    parents: Collection[int],
+    limits: Limits,
+) -> None:
+    why = doubt.reason or "no answer was recorded"
+    silent = [c for c in _doubts(calls, parents) if not _was_answered(c)]
+    repeatable = in_doubt == "retry" or why.startswith(REFUSED_BY_DATABASE)
+    allowed = repeatable and len(silent) <= limits.repeats
+    if not allowed or doubt.attempt == attempt:
+        raise InDoubt(name, doubt.id, why, repeatable=allowed)
+
+
+def _doubts(calls: Sequence[Call], parents: Collection[int]) -> list[Call]:
+    return [
+        c
+        for c in calls
+        if c.state in (CallState.INTENDED, CallState.IN_DOUBT)
+        and c.resolution is None
+        and c.id not in parents
+    ]
+
+
+def _was_answered(doubt: Call) -> bool:
+    return (doubt.reason or "").startswith((ANSWERED, REFUSED_BY_DATABASE))

@@ -1,0 +1,155 @@
+"""On the path, inside an attempt: what the steps of one attempt share.
+
+The scope travels in a context variable, so that any code that the job calls finds its run. It
+has the run's calls from one read of the journal, hands out occurrences, and remembers why the
+attempt has to stop, should user code swallow that.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from payonce.errors import LeaseLost, Stop
+from payonce.journal.protocol import Journal
+from payonce.model import Call, Run, World
+from payonce.policy import Limits
+
+_scope: ContextVar[RunScope | None] = ContextVar("payonce_run", default=None)
+_parent: ContextVar[int | None] = ContextVar("payonce_step", default=None)
+
+
+class RunScope:
+    """One attempt at work on a run; safe to use from many threads and tasks."""
+
+    def __init__(
+        self,
+        app: object,
+        journal: Journal,
+        run: Run,
+        calls: Sequence[Call],
+        *,
+        world: World,
+        limits: Limits,
+    ) -> None:
+        self.app, self.journal, self.run, self.world = app, journal, run, world
+        self.limits, self.lease = limits, limits.lease
+        self.run_id, self.attempt = run.id, run.attempt
+        self.stopped: Stop | None = None
+        self.at_step: str | None = None
+        self.parents = {call.parent_id for call in calls if call.parent_id is not None}
+        self.unfinished: dict[int, Callable[[], Any]] = {}
+        self._calls: dict[tuple[str, int], list[Call]] = defaultdict(list)
+        for call in calls:
+            self._calls[call.step_key, call.occurrence].append(call)
+        self._taken: dict[str, set[int]] = defaultdict(set)
+        self._answers: list[tuple[Any, Call]] = []
+        self._lock = threading.Lock()
+
+    def check(self) -> None:
+        """Raise what this attempt was told to stop for, if it was."""
+        if self.stopped is not None:
+            raise self.stopped
+
+    def stop(self, why: Stop) -> Stop:
+        """Remember the first reason to stop, and hand back this one to be raised."""
+        if self.stopped is None:
+            self.stopped = why
+        return why
+
+    def lose(self) -> None:
+        """The lease is lost."""
+        self.stop(self.lost())
+
+    def lost(self) -> LeaseLost:
+        """The error that tells so."""
+        return LeaseLost(self.run.key, self.attempt)
+
+    def take(self, step_key: str) -> int:
+        """The first occurrence of a step that this attempt has not used yet."""
+        with self._lock:
+            taken = self._taken[step_key]
+            occurrence = next(n for n in range(len(taken) + 1) if n not in taken)
+            taken.add(occurrence)
+            return occurrence
+
+    def free(self, step_key: str, occurrence: int) -> None:
+        """Give an occurrence back: its call failed, or its answer was rejected."""
+        with self._lock:
+            self._taken[step_key].discard(occurrence)
+
+    def known(self, step_key: str, occurrence: int) -> list[Call]:
+        """The calls of one step so far, in the order of their sends."""
+        with self._lock:
+            return list(self._calls.get((step_key, occurrence), ()))
+
+    def record(self, call: Call) -> None:
+        """Keep a call as it now is, in place of what was known of it."""
+        with self._lock:
+            calls = self._calls[call.step_key, call.occurrence]
+            calls[:] = [c for c in calls if c.id != call.id] + [call]
+            if call.parent_id is not None:
+                self.parents.add(call.parent_id)
+
+    def answered(self, value: Any, call: Call) -> None:
+        """Remember which call a value came from, so that it can be rejected."""
+        with self._lock:
+            self._answers.append((value, call))
+
+    def call_of(self, matches: Callable[[Any, Call], bool]) -> Call | None:
+        """The last call whose answer matches."""
+        with self._lock:
+            found = (call for value, call in reversed(self._answers) if matches(value, call))
+            return next(found, None)
+
+    def all_known(self) -> list[Call]:
+        """Every call of the run that this attempt knows of."""
+        with self._lock:
+            return [call for calls in self._calls.values() for call in calls]
+
+    def unused(self) -> list[Call]:
+        """Receipts that this attempt has not asked for."""
+        with self._lock:
+            return [
+                call
+                for (key, occurrence), calls in self._calls.items()
+                for call in calls
+                if call.answer is not None
+                and not call.rejected
+                and occurrence not in self._taken[key]
+            ]
+
+
+@contextmanager
+def entered(scope: RunScope) -> Iterator[RunScope]:
+    """Let all that is called inside find the scope."""
+    token, outer = _scope.set(scope), _parent.set(None)
+    try:
+        yield scope
+    finally:
+        _parent.reset(outer)
+        _scope.reset(token)
+
+
+@contextmanager
+def within(call_id: int) -> Iterator[None]:
+    """Let the calls made inside know that they belong to a step's call."""
+    token = _parent.set(call_id)
+    try:
+        yield
+    finally:
+        _parent.reset(token)
+
+
+def current() -> RunScope | None:
+    """The run that the calling code works for, if any."""
+    return _scope.get()
+
+
+def parent() -> int | None:
+    """The call of the step that the calling code runs in, if any."""
+    return _parent.get()

@@ -1,0 +1,218 @@
+"""On the path, in the middle: one paid step is begin, the call, complete.
+
+begin     receipt? → replay │ in doubt? → verify, repeat or stop │ intent, written down
+the call  made by whoever asked: no transaction is open, nothing is held but the lease
+complete  the receipt, durable before the caller sees the answer
+fail      no answer: released (surely not billed), or in doubt
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from payonce import policy
+from payonce.effects import Effect, Way, journaled
+from payonce.errors import Stop
+from payonce.model import Call, CallState, Intent, Payload, Receipt
+from payonce.scope import RunScope, parent
+
+NOT_PAID = object()
+"""What a `verify` callback returns when the call in doubt did not happen."""
+
+_log = logging.getLogger("payonce")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is asked for: one step, whoever makes its call.
+
+    `key` is the step key; `verify` makes, of an idempotency key, the effect that asks what became
+    of a call in doubt (`NOT_PAID`, or its answer), which `receipt` turns into a receipt.
+    """
+
+    name: str
+    key: str
+    source: Literal["step", "capture"]
+    in_doubt: policy.Doubt
+    model: str | None = None
+    resamples: int = 2
+    verify: Callable[[str], Effect] | None = None
+    receipt: Callable[[Any], Receipt] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """A begun step: `receipt` is there when it is to be replayed, `call` is the one to fill."""
+
+    asked: Asked
+    call: Call
+    receipt: Payload | None
+    idempotency_key: str
+
+
+def begin(scope: RunScope, asked: Asked) -> Way[Ticket]:
+    """Find the receipt to replay, or write down the intent to call.
+
+    Raises:
+        Stop: the call must not be made: lease lost, in doubt, sends used up, no journal.
+        Rejected: all answers that may be asked for were rejected.
+    """
+    scope.check()
+    occurrence = scope.take(asked.key)
+    try:
+        ticket = yield from _begin(scope, asked, occurrence)
+    except Stop as stop:
+        scope.free(asked.key, occurrence)
+        raise scope.stop(stop) from stop.__cause__
+    except BaseException:
+        scope.free(asked.key, occurrence)
+        raise
+    scope.at_step = asked.name
+    return ticket
+
+
+def _begin(scope: RunScope, asked: Asked, occurrence: int) -> Way[Ticket]:
+    known = scope.known(asked.key, occurrence)
+    asks = sum(call.rejected for call in known)
+    secret = f"{scope.run.job}\0{scope.run.key}\0{asked.key}\0{occurrence}\0{asks}"
+    key = f"payonce-{hashlib.sha256(secret.encode()).hexdigest()[:32]}"
+    if (paid := policy.standing(known)) is not None:
+        return Ticket(asked, paid, paid.answer, key)
+    doubt = policy.open_doubt(known, scope.parents)
+    if doubt is not None and asked.verify is not None:
+        if (receipt := (yield from _verified(scope, asked, doubt))) is not None:
+            return Ticket(asked, receipt, receipt.answer, key)
+        known = scope.known(asked.key, occurrence)
+    policy.may_send(
+        known,
+        name=asked.name,
+        attempt=scope.attempt,
+        in_doubt=asked.in_doubt,
+        resamples=asked.resamples,
+        parents=scope.parents,
+        limits=scope.limits,
+    )
+    call = yield from _write_intent(scope, asked, occurrence, len(known) + 1, key)
+    return Ticket(asked, call, None, key)
+
+
+def _write_intent(scope: RunScope, asked: Asked, occurrence: int, send: int, key: str) -> Way[Call]:
+    intent = Intent(
+        run_id=scope.run_id,
+        attempt=scope.attempt,
+        step_key=asked.key,
+        occurrence=occurrence,
+        send=send,
+        name=asked.name,
+        source=asked.source,
+        parent_id=parent(),
+        model=asked.model,
+        idempotency_key=key,
+    )
+    call_id = yield from journaled(scope.journal.intend(intent))
+    if call_id is None:
+        raise scope.lost()
+    call = _call(call_id, intent, scope.journal.now())
+    scope.record(call)
+    return call
+
+
+def _verified(scope: RunScope, asked: Asked, doubt: Call) -> Way[Call | None]:
+    """Ask the provider's side what became of a call in doubt."""
+    assert asked.verify is not None
+    assert asked.receipt is not None
+    found = yield asked.verify(doubt.idempotency_key or "")
+    if found is not NOT_PAID:
+        return (yield from complete(scope, Ticket(asked, doubt, None, ""), asked.receipt(found)))
+    released = replace(doubt, state=CallState.RELEASED, reason="verified: it did not happen")
+    yield scope.journal.end(doubt.id, released.state, "verified: it did not happen")
+    scope.record(released)
+    return None
+
+
+def complete(scope: RunScope, ticket: Ticket, receipt: Receipt) -> Way[Call]:
+    """Make a receipt durable; only then may the caller see the answer."""
+    call = ticket.call
+    try:
+        yield scope.journal.complete(call.id, _intent_of(call), receipt)
+    except Exception:
+        _log.critical(
+            "the receipt of call %d (%s) could be written nowhere; its answer is handed over, "
+            "and the call will be in doubt",
+            call.id,
+            call.name,
+            exc_info=True,
+        )
+    paid = replace(
+        call,
+        state=CallState.PAID,
+        answer=receipt.answer,
+        model=receipt.model or call.model,
+        usage=receipt.usage,
+        cost_nanos=receipt.cost_nanos,
+        ended_at=scope.journal.now(),
+    )
+    scope.record(paid)
+    return paid
+
+
+def fail(scope: RunScope, ticket: Ticket, state: CallState, reason: str) -> None:
+    """End a call that has no answer; its occurrence is free for the next send.
+
+    The write is not waited for: what was intended and never ended counts as in doubt anyway.
+    """
+    call = ticket.call
+    scope.journal.end(call.id, state, reason)
+    scope.record(replace(call, state=state, reason=reason))
+    scope.free(call.step_key, call.occurrence)
+
+
+def reject(scope: RunScope, call: Call, reason: str) -> Way[None]:
+    """Turn a receipt into waste: the next equal call asks again."""
+    yield scope.journal.reject(call.id, reason)
+    scope.record(replace(call, rejected=True, reason=reason))
+    scope.free(call.step_key, call.occurrence)
+
+
+def _intent_of(call: Call) -> Intent:
+    return Intent(
+        run_id=call.run_id,
+        attempt=call.attempt,
+        step_key=call.step_key,
+        occurrence=call.occurrence,
+        send=call.send,
+        name=call.name,
+        source="capture" if call.source == "capture" else "step",
+        parent_id=call.parent_id,
+        model=call.model,
+        idempotency_key=call.idempotency_key,
+    )
+
+
+def _call(call_id: int, intent: Intent, now: float) -> Call:
+    return Call(
+        id=call_id,
+        run_id=intent.run_id,
+        attempt=intent.attempt,
+        step_key=intent.step_key,
+        occurrence=intent.occurrence,
+        send=intent.send,
+        name=intent.name,
+        source=intent.source,
+        parent_id=intent.parent_id,
+        state=CallState.INTENDED,
+        rejected=False,
+        reason=None,
+        resolution=None,
+        model=intent.model,
+        usage=None,
+        cost_nanos=None,
+        currency="USD",
+        idempotency_key=intent.idempotency_key,
+        started_at=now,
+        ended_at=None,
+    )

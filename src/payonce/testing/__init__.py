@@ -1,0 +1,102 @@
+"""Testing: a provider that counts what it bills and a queue that delivers at least once.
+
+Both are real HTTP over loopback, so a batch is tested with the SDKs and the framework it runs
+with. Only the standard library is needed.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from payonce.testing.backoff import Backoff as Backoff
+    from payonce.testing.bill import BilledCall as BilledCall
+    from payonce.testing.bill import read_bill as read_bill
+    from payonce.testing.desk import SeenRequest as SeenRequest
+    from payonce.testing.faults import Fault as Fault
+    from payonce.testing.faults import Hold as Hold
+    from payonce.testing.faults import cut as cut
+    from payonce.testing.faults import drop as drop
+    from payonce.testing.faults import error_event as error_event
+    from payonce.testing.faults import hold as hold
+    from payonce.testing.faults import hook as hook
+    from payonce.testing.faults import insufficient_quota as insufficient_quota
+    from payonce.testing.faults import reply as reply
+    from payonce.testing.faults import slow as slow
+    from payonce.testing.faults import stall as stall
+    from payonce.testing.faults import status as status
+    from payonce.testing.prices import Price as Price
+    from payonce.testing.provider import MeteredProvider as MeteredProvider
+    from payonce.testing.provider_process import SpawnedProvider as SpawnedProvider
+    from payonce.testing.provider_process import spawn_provider as spawn_provider
+    from payonce.testing.queue import AtLeastOnceQueue as AtLeastOnceQueue
+    from payonce.testing.task import AlreadyExists as AlreadyExists
+    from payonce.testing.task import QueueDelivery as QueueDelivery
+    from payonce.testing.task import Task as Task
+    from payonce.testing.task import TaskGone as TaskGone
+
+_HOME = {
+    "AlreadyExists": "task",
+    "AtLeastOnceQueue": "queue",
+    "Backoff": "backoff",
+    "BilledCall": "bill",
+    "Fault": "faults",
+    "Hold": "faults",
+    "MeteredProvider": "provider",
+    "Price": "prices",
+    "QueueDelivery": "task",
+    "SeenRequest": "desk",
+    "SpawnedProvider": "provider_process",
+    "Task": "task",
+    "TaskGone": "task",
+    "cut": "faults",
+    "drop": "faults",
+    "error_event": "faults",
+    "hold": "faults",
+    "hook": "faults",
+    "insufficient_quota": "faults",
+    "read_bill": "bill",
+    "reply": "faults",
+    "slow": "faults",
+    "spawn_provider": "provider_process",
+    "stall": "faults",
+    "status": "faults",
+}
+
+__all__ = [
+    "AlreadyExists",
+    "AtLeastOnceQueue",
+    "Backoff",
+    "BilledCall",
+    "Fault",
+    "Hold",
+    "MeteredProvider",
+    "Price",
+    "QueueDelivery",
+    "SeenRequest",
+    "SpawnedProvider",
+    "Task",
+    "TaskGone",
+    "cut",
+    "drop",
+    "error_event",
+    "hold",
+    "hook",
+    "insufficient_quota",
+    "read_bill",
+    "reply",
+    "slow",
+    "spawn_provider",
+    "stall",
+    "status",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{home}"), name)
+    globals()[name] = value
+    return value

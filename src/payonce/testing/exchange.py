@@ -1,0 +1,217 @@
+"""Testing: one HTTP exchange of the metered provider, and how it is broken off."""
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+import zlib
+from collections.abc import Iterable, Mapping
+from http.server import BaseHTTPRequestHandler
+from itertools import islice
+from socketserver import TCPServer, ThreadingMixIn
+from typing import Any, cast
+
+from payonce.testing import control
+from payonce.testing.anthropic import Messages
+from payonce.testing.desk import Desk
+from payonce.testing.faults import Fault
+from payonce.testing.openai import ChatCompletions, Embeddings, OpenAIErrors
+from payonce.testing.openai_responses import Responses
+from payonce.testing.wire import Answer, Body, Wire
+
+WIRES: Mapping[str, Wire] = {
+    "/v1/chat/completions": ChatCompletions(),
+    "/v1/responses": Responses(),
+    "/v1/embeddings": Embeddings(),
+    "/v1/messages": Messages(),
+}
+_GZIP = 31
+
+
+class ProviderServer(ThreadingMixIn, TCPServer):
+    """The socket, and the connections that `disconnect` closes."""
+
+    allow_reuse_address = True
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 128
+
+    def __init__(self, port: int, desk: Desk) -> None:
+        self.desk = desk
+        self._open: set[socket.socket] = set()
+        super().__init__(("127.0.0.1", port), Exchange)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Keep the connection in mind and serve it on a thread of its own."""
+        self._open.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        """Forget the connection and close it."""
+        self._open.discard(request)
+        super().shutdown_request(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that went away is nothing to report; anything else is."""
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)
+
+    def disconnect(self) -> None:
+        """Close the connections that clients keep alive."""
+        for connection in list(self._open):
+            _close(connection)
+
+
+class Exchange(BaseHTTPRequestHandler):
+    """Requests of one connection, one after the other."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    _number: int | None
+    _path: str
+    _headers: dict[str, str]
+
+    @property
+    def desk(self) -> Desk:
+        """What all requests share."""
+        return cast(ProviderServer, self.server).desk
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Print nothing: `requests` has it all."""
+
+    def do_GET(self) -> None:
+        """Answer the control endpoint and the list of models; nothing here is billed."""
+        self._begin()
+        if self.path.startswith(control.ROOT):
+            return self._json(*control.answer("GET", self.path, b"", self.desk))
+        self._number = self.desk.arrive("", self._path, self._headers)
+        if self._path == "/v1/models":
+            return self._json(200, {"object": "list", "data": [], "has_more": False})
+        return self._refuse(OpenAIErrors(), Fault("status", status=404))
+
+    def do_POST(self) -> None:
+        """Answer a paid call, or the control endpoint."""
+        self._begin()
+        if "transfer-encoding" in self._headers:
+            self.close_connection = True
+            return self._refuse(OpenAIErrors(), Fault("status", status=411))
+        body = self.rfile.read(int(self.headers.get("content-length") or 0))
+        if self.path.startswith(control.ROOT):
+            return self._json(*control.answer("POST", self.path, body, self.desk))
+        wire = WIRES.get(self._path)
+        if wire is None:
+            self._number = self.desk.arrive("", self._path, self._headers)
+            return self._refuse(OpenAIErrors(), Fault("status", status=404, code="unknown_url"))
+        try:
+            ask = wire.read(_object(body))
+        except ValueError as exc:
+            self._number = self.desk.arrive("", self._path, self._headers)
+            return self._refuse(wire, Fault("status", status=400, message=str(exc)))
+        self._number = self.desk.arrive(ask.label, self._path, self._headers)
+        fault = self.desk.faults.take(ask.label)
+        answer = self.desk.serve(wire, ask, fault, self._path, self._headers)
+        return self._end(wire, answer, fault)
+
+    def _begin(self) -> None:
+        self._number = None
+        self._path = self.path.partition("?")[0]
+        self._headers = {name.lower(): value for name, value in self.headers.items()}
+
+    def _end(self, wire: Wire, answer: Answer, fault: Fault) -> None:
+        stream = answer.ask.stream
+        match fault.ending:
+            case "drop":
+                self._hang_up()
+            case "status":
+                self._refuse(wire, fault)
+            case "error_event" if not stream:
+                self._refuse(wire, fault)
+            case "error_event":
+                said = wire.error_event(fault.code, fault.message, self._request_id)
+                self._stream([*islice(wire.events(answer), fault.after_events), said])
+            case "cut" if stream:
+                self._stream(islice(wire.events(answer), fault.after_events), cut=True)
+            case "answer" if stream:
+                self._stream(wire.events(answer))
+            case _:
+                self._json(200, wire.whole(answer), cut=fault.ending == "cut")
+
+    def _refuse(self, wire: Wire | OpenAIErrors, fault: Fault) -> None:
+        refusal = wire.refusal(fault.status, fault.code, fault.message, self._request_id)
+        headers = dict(fault.headers)
+        if fault.retry_after is not None:
+            headers["retry-after"] = str(-int(-fault.retry_after // 1))
+            if fault.retry_after % 1:
+                headers["retry-after-ms"] = str(round(fault.retry_after * 1000))
+        self._json(refusal.status, refusal.body, headers)
+
+    def _json(
+        self, status: int, body: Body, headers: Mapping[str, str] | None = None, cut: bool = False
+    ) -> None:
+        content = json.dumps(body, ensure_ascii=False).encode()
+        packing = self._packing()
+        if packing is not None:
+            content = packing.compress(content) + packing.flush()
+        size = {"content-type": "application/json", "content-length": str(len(content))}
+        self._head(status, {**size, **(headers or {})}, packed=packing is not None)
+        self.wfile.write(content[: len(content) // 2] if cut else content)
+        if cut:
+            self._hang_up()
+
+    def _stream(self, frames: Iterable[bytes], cut: bool = False) -> None:
+        packing = self._packing()
+        kind = "text/event-stream; charset=utf-8"
+        self._head(
+            200, {"content-type": kind, "transfer-encoding": "chunked"}, packed=packing is not None
+        )
+        for frame in frames:
+            if packing is not None:
+                frame = packing.compress(frame) + packing.flush(zlib.Z_SYNC_FLUSH)
+            self._chunk(frame)
+        if cut:
+            return self._hang_up()
+        if packing is not None:
+            self._chunk(packing.flush())
+        self.wfile.write(b"0\r\n\r\n")
+
+    def _head(self, status: int, headers: Mapping[str, str], *, packed: bool) -> None:
+        if self._number is not None:
+            self.desk.note(self._number, status)
+        self.send_response(status)
+        for name in ("x-request-id", "request-id"):
+            self.send_header(name, self._request_id)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        if packed:
+            self.send_header("content-encoding", "gzip")
+        self.end_headers()
+
+    def _chunk(self, data: bytes) -> None:
+        self.wfile.write(b"%x\r\n%b\r\n" % (len(data), data))
+
+    def _packing(self) -> zlib._Compress | None:
+        accepted = "gzip" in self._headers.get("accept-encoding", "")
+        return zlib.compressobj(wbits=_GZIP) if accepted and self.desk.gzip else None
+
+    @property
+    def _request_id(self) -> str:
+        return f"req_{0 if self._number is None else self._number + 1:08d}"
+
+    def _hang_up(self) -> None:
+        self.close_connection = True
+        _close(self.connection)
+
+
+def _object(body: bytes) -> Body:
+    value = json.loads(body or b"null")
+    if not isinstance(value, dict):
+        raise ValueError("the request's body must be a JSON object")
+    return value
+
+
+def _close(connection: socket.socket) -> None:
+    try:
+        connection.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        return

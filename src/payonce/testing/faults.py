@@ -1,0 +1,225 @@
+"""Testing: what can go wrong at a provider, billed or not, in the order it was queued."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from payonce.testing.bill import BilledCall
+from payonce.testing.wire import Finish
+
+Ending = Literal["answer", "status", "drop", "cut", "error_event"]
+Hook = Callable[[BilledCall | None], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What happens to one request; build one with the functions of this module.
+
+    In this order: the call is billed (if `billed`), `hook` is called, `wait` seconds pass, and
+    the request comes to its `ending`.
+    """
+
+    ending: Ending = "answer"
+    billed: bool = True
+    wait: float = 0.0
+    status: int = 200
+    code: str | None = None
+    message: str | None = None
+    retry_after: float | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    after_events: int = 0
+    text: str | None = None
+    finish: Finish = "stop"
+    hook: Hook | None = field(default=None, compare=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """The fault as plain values, for a provider in another process.
+
+        Raises:
+            ValueError: it has a hook (a hold has one), and a function can't leave its process.
+        """
+        if self.hook is not None:
+            raise ValueError("a hook or hold works only with a provider in the same process")
+        return {name: value for name, value in asdict(self).items() if name != "hook"}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Fault:
+        """Read what `to_json` wrote; what is left out has its default.
+
+        Only a plain status is not billed by default.
+
+        Raises:
+            ValueError: a name is not known.
+        """
+        billed = values.get("ending") != "status"
+        try:
+            pairs = tuple((str(k), str(v)) for k, v in values.get("headers", ()))
+            return cls(**{"billed": billed, **values, "headers": pairs})
+        except TypeError as exc:
+            raise ValueError(f"not a fault: {dict(values)!r}") from exc
+
+
+def status(
+    status: int,
+    *,
+    code: str | None = None,
+    message: str | None = None,
+    retry_after: float | None = None,
+    headers: Mapping[str, str] | None = None,
+    billed: bool = False,
+) -> Fault:
+    """Answer with an HTTP error in the provider's own words.
+
+    `retry_after` is in seconds (`Retry-After`, and `retry-after-ms` for fractions); `billed`
+    generates and charges first, as a gateway that fails after the fact does.
+    """
+    return Fault(
+        "status",
+        billed=billed,
+        status=status,
+        code=code,
+        message=message,
+        retry_after=retry_after,
+        headers=tuple((headers or {}).items()),
+    )
+
+
+def insufficient_quota() -> Fault:
+    """The account's money is used up: OpenAI says so with 429, Anthropic with 400."""
+    return status(429, code="insufficient_quota", message=None)
+
+
+def stall(seconds: float, *, billed: bool = True) -> Fault:
+    """Keep the client waiting for its first byte, so that it times out.
+
+    Billed, the answer comes after `seconds`; not billed, the connection is closed then.
+    """
+    return Fault("answer" if billed else "drop", billed=billed, wait=seconds)
+
+
+def slow(first_byte: float) -> Fault:
+    """Answer, but only after `first_byte` seconds."""
+    return Fault(wait=first_byte)
+
+
+def drop(*, billed: bool = True) -> Fault:
+    """Close the connection without a byte of an answer."""
+    return Fault("drop", billed=billed)
+
+
+def cut(after_events: int = 1) -> Fault:
+    """Bill, then break off: after so many events of a stream, or in the middle of a body."""
+    return Fault("cut", after_events=after_events)
+
+
+def error_event(
+    code: str | None = None,
+    *,
+    message: str | None = None,
+    after_events: int = 1,
+    billed: bool = True,
+) -> Fault:
+    """Status 200, some events of the stream, then an error event; a 500 if nothing streams."""
+    return Fault(
+        "error_event",
+        billed=billed,
+        status=500,
+        code=code,
+        message=message,
+        after_events=after_events,
+    )
+
+
+def reply(text: str, *, finish: Finish = "stop") -> Fault:
+    """No fault, but a given text: bad JSON, say, or one that was stopped by `"length"`."""
+    return Fault(text=text, finish=finish)
+
+
+def hook(function: Hook, *, billed: bool = True) -> Fault:
+    """Answer, after calling `function` with the billed call on the server's thread."""
+    return Fault(billed=billed, hook=function)
+
+
+class Hold:
+    """A request that is billed and waits: the moment to kill the client.
+
+    `arrived` is set once it waits, `call` is what was billed; `release` lets it be answered. As
+    a context manager it is released at the end; stopping the provider releases it too.
+    """
+
+    def __init__(self, *, billed: bool = True) -> None:
+        self.arrived = threading.Event()
+        self.call: BilledCall | None = None
+        self.fault = Fault("answer" if billed else "drop", billed=billed, hook=self._wait)
+        self._released = threading.Event()
+
+    def release(self) -> None:
+        """Let the request be answered; later ones don't wait."""
+        self._released.set()
+
+    def _wait(self, call: BilledCall | None) -> None:
+        self.call = call
+        self.arrived.set()
+        self._released.wait()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.release()
+
+
+def hold(*, billed: bool = True) -> Hold:
+    """Keep a request waiting after it was billed, until the test releases it."""
+    return Hold(billed=billed)
+
+
+@dataclass(slots=True)
+class _Queued:
+    label: str | None
+    fault: Fault
+    times: int | None
+
+
+class FaultQueue:
+    """Faults that wait for their request: the first that matches its label is taken."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._queued: list[_Queued] = []
+
+    def add(self, label: str | None, fault: Fault, times: int | None) -> None:
+        """Queue a fault for the next `times` requests with this label; None means any, ever."""
+        if times is not None and times < 1:
+            raise ValueError(f"times is a positive number or None, not {times}")
+        with self._lock:
+            self._queued.append(_Queued(label, fault, times))
+
+    def take(self, label: str) -> Fault:
+        """The fault for this request; one that does nothing when none is queued."""
+        with self._lock:
+            for queued in self._queued:
+                if queued.label in (None, label):
+                    return self._use(queued)
+        return Fault()
+
+    def clear(self) -> None:
+        """Forget all faults."""
+        with self._lock:
+            self._queued.clear()
+
+    def _use(self, queued: _Queued) -> Fault:
+        if queued.times is not None:
+            queued.times -= 1
+            if queued.times == 0:
+                self._queued.remove(queued)
+        return queued.fault

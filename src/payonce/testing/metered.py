@@ -1,0 +1,90 @@
+"""Testing: what a metered provider offers, in this process or in its own."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from types import TracebackType
+from typing import Self
+
+from payonce.money import Money
+from payonce.testing.bill import BilledCall
+from payonce.testing.desk import SeenRequest
+from payonce.testing.faults import Fault, Hold
+
+
+class Metered(ABC):
+    """Where the provider is, what it billed, and how to make it fail."""
+
+    @property
+    @abstractmethod
+    def url(self) -> str:
+        """`http://127.0.0.1:port`."""
+
+    @property
+    @abstractmethod
+    def bill(self) -> list[BilledCall]:
+        """All billed calls, oldest first."""
+
+    @property
+    @abstractmethod
+    def requests(self) -> list[SeenRequest]:
+        """All physical requests, refused ones included, in the order of their arrival."""
+
+    @abstractmethod
+    def fail(self, label: str | None, fault: Fault | Hold, times: int | None = 1) -> None:
+        """Let the next `times` requests with this label meet a fault.
+
+        Faults are taken in the order they were queued; a label of None is any, times of None is
+        ever.
+        """
+
+    @abstractmethod
+    def heal(self) -> None:
+        """Forget all faults that wait."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """Close the socket and every connection; the bill can still be read."""
+
+    @property
+    def openai_url(self) -> str:
+        """The `base_url` of an OpenAI client."""
+        return f"{self.url}/v1"
+
+    @property
+    def anthropic_url(self) -> str:
+        """The `base_url` of an Anthropic client."""
+        return self.url
+
+    def environ(self) -> dict[str, str]:
+        """What to add to a child process's environment, so that its SDKs call this provider."""
+        return {
+            "OPENAI_BASE_URL": self.openai_url,
+            "OPENAI_API_KEY": "sk-metered",
+            "ANTHROPIC_BASE_URL": self.anthropic_url,
+            "ANTHROPIC_API_KEY": "sk-ant-metered",
+        }
+
+    def billed(self, label: str | None = None) -> int:
+        """How many calls were billed, of this label or of all."""
+        return sum(label in (None, call.label) for call in self.bill)
+
+    def received(self, label: str | None = None) -> int:
+        """How many physical requests arrived, of this label or of all."""
+        return sum(label in (None, seen.label) for seen in self.requests)
+
+    @property
+    def cost(self) -> Money:
+        """The sum of the bill."""
+        return Money(sum(call.cost_nanos for call in self.bill))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()

@@ -1,0 +1,160 @@
+"""Testing: a metered provider in a process of its own, which outlives its clients' crashes."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from payonce.testing.bill import BilledCall, read_bill
+from payonce.testing.control import Control, queue_fault
+from payonce.testing.desk import SeenRequest
+from payonce.testing.faults import Fault, Hold
+from payonce.testing.metered import Metered
+from payonce.testing.provider import MeteredProvider
+
+_STOP_SECONDS = 10.0
+
+
+class SpawnedProvider(Metered):
+    """The handle of a provider in another process; its bill is read from the file."""
+
+    def __init__(self, process: subprocess.Popen[bytes], url: str, bill: Path) -> None:
+        self._process, self._url, self._bill = process, url, bill
+        self._control = Control(urlsplit(url).port or 0)
+
+    @property
+    def url(self) -> str:
+        """`http://127.0.0.1:port`."""
+        return self._url
+
+    @property
+    def pid(self) -> int:
+        """The provider's process."""
+        return self._process.pid
+
+    @property
+    def bill(self) -> list[BilledCall]:
+        """All billed calls, oldest first, as the file has them."""
+        return read_bill(self._bill)
+
+    @property
+    def requests(self) -> list[SeenRequest]:
+        """All physical requests since the process started; asked of the process."""
+        return self._control.requests()
+
+    def fail(self, label: str | None, fault: Fault | Hold, times: int | None = 1) -> None:
+        """Let the next `times` requests with this label meet a fault; None is any, and ever.
+
+        Raises:
+            ValueError: the fault is a hold or has a hook, which can't leave this process.
+        """
+        self._control.fail(label, fault.fault if isinstance(fault, Hold) else fault, times)
+
+    def heal(self) -> None:
+        """Forget all faults that wait."""
+        self._control.heal()
+
+    def stop(self) -> None:
+        """End the process with SIGTERM and wait for it."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End the process with SIGKILL: the bill has to survive it."""
+        self._end(signal.SIGKILL)
+
+    def _end(self, how: signal.Signals) -> None:
+        if self._process.poll() is None:
+            self._process.send_signal(how)
+        try:
+            self._process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
+
+
+def spawn_provider(
+    bill: Path, *, port: int = 0, latency: float = 0.0, gzip: bool = False
+) -> SpawnedProvider:
+    """Start a provider in a process of its own; it ends with this process at the latest.
+
+    Args:
+        bill: The file for the bill; an existing one is continued.
+        port: The port on 127.0.0.1; 0 finds a free one.
+        latency: Seconds before the first byte of every answer.
+        gzip: Compress answers for clients that accept it.
+
+    Raises:
+        RuntimeError: the process ended before it was ready; its own message is on stderr.
+    """
+    command = [sys.executable, "-m", "payonce.testing.provider", "--with-parent"]
+    command += ["--bill", str(bill), "--port", str(port), "--latency", str(latency)]
+    command += ["--gzip"] if gzip else []
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    if not line:
+        raise RuntimeError(f"the provider's process ended with code {process.wait()}")
+    return SpawnedProvider(process, json.loads(line)["url"], bill)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Serve until SIGTERM; one line of JSON on stdout says where."""
+    options = _parser().parse_args(arguments)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    provider = MeteredProvider(
+        options.bill, port=options.port, latency=options.latency, gzip=options.gzip
+    )
+    for order in options.fail:
+        queue_fault(order, provider._desk)
+    if options.with_parent:
+        threading.Thread(target=_wait_for_parent, args=(stop,), daemon=True).start()
+    with provider:
+        sys.stdout.write(json.dumps({"url": provider.url, "pid": os.getpid()}) + "\n")
+        sys.stdout.flush()
+        stop.wait()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m payonce.testing.provider",
+        description="An LLM provider on loopback that counts what it bills.",
+    )
+    parser.add_argument(
+        "--bill", type=Path, required=True, help="file for the bill, one line a call"
+    )
+    parser.add_argument(
+        "--port", type=int, default=0, help="port on 127.0.0.1 (default: a free one)"
+    )
+    parser.add_argument("--latency", type=float, default=0.0, help="seconds before each answer")
+    parser.add_argument("--gzip", action="store_true", help="compress answers where accepted")
+    parser.add_argument(
+        "--fail",
+        type=json.loads,
+        action="append",
+        default=[],
+        metavar="JSON",
+        help='a fault to queue, such as {"label": "outline", "ending": "status", "status": 503}',
+    )
+    parser.add_argument(
+        "--with-parent", action="store_true", help="stop when stdin ends, as it does with a parent"
+    )
+    return parser
+
+
+def _wait_for_parent(stop: threading.Event) -> None:
+    while os.read(0, 1024):
+        pass
+    stop.set()

@@ -1,0 +1,29 @@
+"""What every test relies on: nothing of the machine's own settings reaches it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+_SETTINGS = (
+    "ANTHROPIC_API_KEY",
+    "ANTHROPIC_BASE_URL",
+    "GIT_SHA",
+    "K_REVISION",
+    "OPENAI_API_KEY",
+    "OPENAI_BASE_URL",
+    "PAYONCE_STORE",
+    "PAYONCE_VERSION",
+)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def bare_environment() -> Iterator[None]:
+    """No key of a real provider, no store, no version; and no proxy before 127.0.0.1."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in _SETTINGS:
+            patch.delenv(name, raising=False)
+        for name in ("NO_PROXY", "no_proxy"):
+            patch.setenv(name, "127.0.0.1,localhost")
+        yield
