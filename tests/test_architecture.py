@@ -251,7 +251,7 @@ def test_what_is_exported_is_declared_and_documented() -> None:
         name
         for name, value in vars(payonce).items()
         if not name.startswith("_") and not isinstance(value, hidden)
-    }
+    } - {"Any", "TYPE_CHECKING"}
     pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
     told = "\n".join(page.read_text(encoding="utf-8") for page in pages)
     assert offered - declared == set()

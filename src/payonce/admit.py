@@ -61,7 +61,7 @@ def admit(app: App, job: Job, arguments: Arguments) -> Way[Finished | RunScope]:
             case policy.Door.FINISHED:
                 return _finished(journal, job, run)
             case policy.Door.PARKED:
-                journal.note(run.id, current().delivery, "park")
+                journal.note(run.id, current().delivery, "park").later()
                 raise telling.parked_still(run, hold=job.hold)
             case policy.Door.HELD:
                 yield from _wait_or_leave(journal, job, run, now, came)
@@ -106,12 +106,12 @@ def _open(app: App, job: Job, opening: Opening, *, dead: bool, woken: bool) -> W
 
 def _same_arguments(journal: Journal, run: Run | None, arguments: Arguments) -> None:
     if run is not None and run.arguments_fingerprint != arguments.fingerprint:
-        journal.note(run.id, current().delivery, "refused")
+        journal.note(run.id, current().delivery, "refused").later()
         raise KeyReused(run.job, run.key, differing(run.arguments, arguments.kept))
 
 
 def _finished(journal: Journal, job: Job, run: Run) -> Finished:
-    journal.note(run.id, current().delivery, "done")
+    journal.note(run.id, current().delivery, "done").later()
     if run.result is None:
         return Finished(None)
     return Finished(values.decode(run.result, job.hints.get("return", Any)))
@@ -121,7 +121,7 @@ def _wait_or_leave(journal: Journal, job: Job, run: Run, now: float, came: float
     """A duplicate of a run that works: its result may be here soon."""
     left = came + job.limits.wait - now
     if left <= 0:
-        journal.note(run.id, current().delivery, "busy")
+        journal.note(run.id, current().delivery, "busy").later()
         raise telling.busy(run, now)
     yield Pause(min(_POLL, left))
 
@@ -130,6 +130,6 @@ def _wait_or_return(journal: Journal, job: Job, run: Run, now: float, came: floa
     """A delivery before its time: wait for it if it is near, else come back then."""
     early = (run.retry_at or now) - now
     if early > came + job.limits.wait - now:
-        journal.note(run.id, current().delivery, "retry")
+        journal.note(run.id, current().delivery, "retry").later()
         raise telling.retry(run, run.reason or "it is too early", early, paid="no")
     yield Pause(early)

@@ -3,7 +3,7 @@
 Each part of the way is written once, as a generator that yields effects and is sent their
 results. `drive` does the effects by blocking, `adrive` by awaiting; the event loop is never
 blocked: what may take time besides the user's own call goes to the journal's writer thread
-(a `Future`) or to a thread of payonce's own (`Work`).
+(`Write`) or to a thread of payonce's own (`Work`).
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Generator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeVar
 
 from payonce.errors import NoJournal, PayonceError
+from payonce.journal.writer import Write
 
 T = TypeVar("T")
 
@@ -43,7 +44,7 @@ class Pause:
     seconds: float
 
 
-Effect = Invoke | Work | Pause | Future[Any]
+Effect = Invoke | Work | Pause | Write[Any]
 Way = Generator[Effect, Any, T]
 
 
@@ -93,8 +94,8 @@ def journaled(effect: Effect) -> Way[Any]:
 
 def _do(effect: Effect) -> Any:
     match effect:
-        case Future():
-            return effect.result()
+        case Write():
+            return effect.now()
         case Pause():
             return time.sleep(effect.seconds)
         case _:
@@ -105,8 +106,8 @@ async def _ado(effect: Effect) -> Any:
     import asyncio  # 50 ms that a caller without an event loop needn't pay
 
     match effect:
-        case Future():
-            return await asyncio.wrap_future(effect)
+        case Write():
+            return await asyncio.wrap_future(effect.later())
         case Pause():
             return await asyncio.sleep(effect.seconds)
         case Work():

@@ -81,7 +81,7 @@ def give_up(
     )
     closing = _closing(scope, verdict, found, failure)
     if _is_cancellation(failure):
-        scope.journal.close(closing)
+        scope.journal.close(closing).later()
         return failure
     try:
         kept = yield from journaled(scope.journal.close(closing))

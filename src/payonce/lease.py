@@ -68,7 +68,7 @@ class _Keeper:
 
 def _renew(held: Held) -> None:
     try:
-        kept = held.journal.renew(held.run_id, held.attempt, held.lease).result()
+        kept = held.journal.renew(held.run_id, held.attempt, held.lease).now()
     except Exception as exc:
         _log.warning("the lease on run %d could not be renewed: %s", held.run_id, exc)
         return

@@ -31,7 +31,8 @@ _SHAPES = re.compile(
 )
 _SCHEMES = re.compile(r"\b(Bearer|Basic|Digest|Token)(\s+|%20)([A-Za-z0-9._~+/=*-]{8,})", re.I)
 _HEADERS = re.compile(
-    r"(?i)\b((?:proxy-)?authorization|(?:set-)?cookie)(\\?[\"']?\s*[:=]\s*(?-i:b(?=[\"']))?)"
+    r"(?i)\b((?:proxy-)?authorization|(?:set-)?cookie|x-api-key|x-goog-api-key)"
+    r"((?:\\?[\"']?\s*[:=]|[\"']\s*,)\s*(?-i:b(?=[\"']))?)"
     r"(\\?[\"'])?+((?(3)[^\"'\\]*|[^\r\n,}]*))"
 )
 _PAIRS = re.compile(

@@ -166,7 +166,7 @@ def fail(scope: RunScope, ticket: Ticket, state: CallState, reason: str) -> None
     The write is not waited for: what was intended and never ended counts as in doubt anyway.
     """
     call = ticket.call
-    scope.journal.end(call.id, state, reason)
+    scope.journal.end(call.id, state, reason).later()
     scope.record(replace(call, state=state, reason=reason))
     scope.free(call.step_key, call.occurrence)
 

@@ -7,11 +7,11 @@ from collections import Counter, defaultdict
 from typing import Any
 
 import pytest
+from tests.decisions.stand_in import records, stand_in
 
 from payonce.failure import classify
 from payonce.fingerprint import of_failure
 from payonce.model import Kind
-from tests.decisions.stand_in import records, stand_in
 
 RECORDS = records()
 ORIGIN_DECIDES = re.compile(r"pydantic_core\..*ValidationError|json\.decoder\.JSONDecodeError")
@@ -94,7 +94,8 @@ def test_most_fingerprints_hold_without_knowing_the_input() -> None:
     differing = [
         record["name"]
         for record in RECORDS
-        if of_failure(stand_in(record)) != of_failure(stand_in(record, record["message_second_run"]))
+        if of_failure(stand_in(record))
+        != of_failure(stand_in(record, record["message_second_run"]))
     ]
     assert len(differing) <= 0.05 * len(RECORDS), differing
 

@@ -1,16 +1,16 @@
 """Memory: what a journal can do; one exam in `tests/journal` holds every journal to it.
 
-Verbs that write return a `Future`: sync callers block on it, async callers await it. They are
-done in the order in which they are asked for, by one writer per process.
+Verbs that write return a `Write`, which its caller does `now()` or has done `later()`; writes are
+done in the order in which they are asked for, one at a time per process.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+from payonce.journal.writer import Write
 from payonce.model import (
     Arrival,
     Attempt,
@@ -115,42 +115,42 @@ class Journal(Protocol):
     def arrivals(self, run_id: int) -> list[Arrival]:
         """The deliveries of a run, in order."""
 
-    def open(self, opening: Opening) -> Future[Run | None]:
+    def open(self, opening: Opening) -> Write[Run | None]:
         """Take the lease and start an attempt; None when the run is not as it was seen.
 
         What a lost attempt had in flight is in doubt from here on.
         """
 
-    def renew(self, run_id: int, attempt: int, lease: float) -> Future[bool]:
+    def renew(self, run_id: int, attempt: int, lease: float) -> Write[bool]:
         """Prolong the lease; False when it is lost."""
 
-    def close(self, closing: Closing) -> Future[bool]:
+    def close(self, closing: Closing) -> Write[bool]:
         """End the attempt and move the run, durably; False when the lease is lost."""
 
     def close_within(self, execute: Execute, closing: Closing) -> bool:
         """The same inside the user's own open transaction, by the user's own connection."""
 
-    def note(self, run_id: int, delivery: Delivery, answer: str) -> Future[None]:
+    def note(self, run_id: int, delivery: Delivery, answer: str) -> Write[None]:
         """Record a delivery that got no attempt."""
 
-    def wake(self, run: Run) -> Future[bool]:
+    def wake(self, run: Run) -> Write[bool]:
         """Let a parked run go on; False when it is no longer parked."""
 
-    def intend(self, intent: Intent) -> Future[int | None]:
+    def intend(self, intent: Intent) -> Write[int | None]:
         """Write an intent; its call's id, or None when the lease is lost or has run out."""
 
-    def complete(self, call_id: int, intent: Intent, receipt: Receipt) -> Future[None]:
+    def complete(self, call_id: int, intent: Intent, receipt: Receipt) -> Write[None]:
         """Write a receipt, durably; where that fails, into the spill file."""
 
-    def end(self, call_id: int, state: CallState, reason: str) -> Future[None]:
+    def end(self, call_id: int, state: CallState, reason: str) -> Write[None]:
         """End a call without a receipt: released or in doubt."""
 
-    def reject(self, call_id: int, reason: str) -> Future[None]:
+    def reject(self, call_id: int, reason: str) -> Write[None]:
         """Mark a receipt as waste."""
 
     def resolve(
         self, call_id: int, resolution: Resolution, reason: str, receipt: Receipt | None
-    ) -> Future[bool]:
+    ) -> Write[bool]:
         """Write down a person's word on a call; with a receipt, the call is paid by it."""
 
     def stop(self) -> None:

@@ -26,7 +26,7 @@ from payonce.journal.protocol import (
 )
 from payonce.journal.queries import queries
 from payonce.journal.sqlite_file import SqliteFile
-from payonce.journal.writer import Writer
+from payonce.journal.writer import Write, Writer
 from payonce.model import (
     Arrival,
     Attempt,
@@ -94,18 +94,18 @@ class SqliteJournal:
 
     # --- the life of a run ---------------------------------------------------------------
 
-    def open(self, opening: Opening) -> Future[Run | None]:
+    def open(self, opening: Opening) -> Write[Run | None]:
         self._merge_spilled()
-        return self._writer.submit(lambda db: self._open(db, opening))
+        return self._writer.write(lambda db: self._open(db, opening))
 
-    def renew(self, run_id: int, attempt: int, lease: float) -> Future[bool]:
+    def renew(self, run_id: int, attempt: int, lease: float) -> Write[bool]:
         def write(db: sqlite3.Connection) -> bool:
             until = self.now() + lease
             return bool(_do(db, "renew_lease", run_id=run_id, attempt=attempt, until=until))
 
-        return self._writer.submit(write)
+        return self._writer.write(write)
 
-    def close(self, closing: Closing) -> Future[bool]:
+    def close(self, closing: Closing) -> Write[bool]:
         def write(db: sqlite3.Connection) -> bool:
             def execute(sql: str, given: Mapping[str, Any]) -> int:
                 return db.execute(sql, given).rowcount
@@ -114,7 +114,7 @@ class SqliteJournal:
             # A run that was completed inside the user's transaction still lacks its value.
             return closed or _set_result(execute, closing, self.now())
 
-        return self._writer.submit(write, durable=True)
+        return self._writer.write(write, durable=True)
 
     def close_within(self, execute: Execute, closing: Closing) -> bool:
         now = self.now()
@@ -126,52 +126,53 @@ class SqliteJournal:
         execute(_Q["answer_delivery"], place | {"answer": closing.answer})
         return closing.result is None or _set_result(execute, closing, now)
 
-    def note(self, run_id: int, delivery: Delivery, answer: str) -> Future[None]:
+    def note(self, run_id: int, delivery: Delivery, answer: str) -> Write[None]:
         def write(db: sqlite3.Connection) -> None:
             self._add_delivery(db, run_id, None, delivery, answer)
 
-        return self._writer.submit(write)
+        return self._writer.write(write)
 
-    def wake(self, run: Run) -> Future[bool]:
+    def wake(self, run: Run) -> Write[bool]:
         def write(db: sqlite3.Connection) -> bool:
             return bool(_do(db, "wake_run", run_id=run.id, attempt=run.attempt, now=self.now()))
 
-        return self._writer.submit(write)
+        return self._writer.write(write)
 
     # --- the life of a call --------------------------------------------------------------
 
-    def intend(self, intent: Intent) -> Future[int | None]:
+    def intend(self, intent: Intent) -> Write[int | None]:
         def write(db: sqlite3.Connection) -> int | None:
             cursor = db.execute(_Q["add_intent"], asdict(intent) | {"now": self.now()})
             return cursor.lastrowid if cursor.rowcount else None
 
-        return self._writer.submit(write)
+        return self._writer.write(write)
 
-    def complete(self, call_id: int, intent: Intent, receipt: Receipt) -> Future[None]:
-        kept: Future[None] = Future()
-        kept.set_running_or_notify_cancel()
+    def complete(self, call_id: int, intent: Intent, receipt: Receipt) -> Write[None]:
         small, now = _shrunk(receipt), self.now()
-        written = self._writer.submit(lambda db: _complete(db, call_id, small, now), durable=True)
-        written.add_done_callback(
-            lambda done: self._kept(done, kept, spill.Spilled(call_id, intent, small, now))
-        )
-        return kept
 
-    def end(self, call_id: int, state: CallState, reason: str) -> Future[None]:
+        def spilled(failure: BaseException) -> None:
+            path = self._spill.write(spill.Spilled(call_id, intent, small, now))
+            _log.error("the journal can't be written (%s): a receipt is kept in %s", failure, path)
+
+        return self._writer.write(
+            lambda db: _complete(db, call_id, small, now), durable=True, otherwise=spilled
+        )
+
+    def end(self, call_id: int, state: CallState, reason: str) -> Write[None]:
         def write(db: sqlite3.Connection) -> None:
             _do(db, "end_call", call_id=call_id, state=state, reason=reason, now=self.now())
 
-        return self._writer.submit(write)
+        return self._writer.write(write)
 
-    def reject(self, call_id: int, reason: str) -> Future[None]:
+    def reject(self, call_id: int, reason: str) -> Write[None]:
         def write(db: sqlite3.Connection) -> None:
             _do(db, "reject_call", call_id=call_id, reason=reason)
 
-        return self._writer.submit(write, durable=True)
+        return self._writer.write(write, durable=True)
 
     def resolve(
         self, call_id: int, resolution: Resolution, reason: str, receipt: Receipt | None
-    ) -> Future[bool]:
+    ) -> Write[bool]:
         def write(db: sqlite3.Connection) -> bool:
             fields = {"call_id": call_id, "resolution": resolution, "reason": reason}
             changed = _do(db, "resolve_call", **fields)
@@ -179,10 +180,10 @@ class SqliteJournal:
                 _complete(db, call_id, _shrunk(receipt), self.now())
             return bool(changed)
 
-        return self._writer.submit(write, durable=True)
+        return self._writer.write(write, durable=True)
 
     def stop(self) -> None:
-        self._writer.stop()
+        self._writer.flush()
         self._file.close()
 
     # --- inside --------------------------------------------------------------------------
@@ -250,16 +251,6 @@ class SqliteJournal:
         place = {"run_id": run_id, "attempt": attempt, "answer": answer, "now": self.now()}
         db.execute(_Q["add_delivery"], place | asdict(delivery))
 
-    def _kept(self, written: Future[None], kept: Future[None], spilled: spill.Spilled) -> None:
-        """A receipt that the journal didn't take goes to the spill file."""
-        if written.exception() is not None:
-            try:
-                self._spill.write(spilled)
-            except BaseException as exc:
-                kept.set_exception(exc)
-                return
-        kept.set_result(None)
-
     def _merge_spilled(self) -> None:
         """Queue what was spilled ahead of what is asked for next; a file goes when it is kept."""
         for path in self._spill.files():
@@ -268,7 +259,7 @@ class SqliteJournal:
             except (OSError, msgspec.MsgspecError) as exc:
                 _log.error("the spilled receipt %s can't be read and was left there: %s", path, exc)
                 continue
-            merged = self._writer.submit(partial(_merge, spilled=spilled), durable=True)
+            merged = self._writer.write(partial(_merge, spilled=spilled), durable=True).later()
             merged.add_done_callback(partial(_unlink, path))
 
     def _one(self, query: str, **given: Any) -> sqlite3.Row | None:

@@ -57,15 +57,18 @@ class SqliteFile:
         """Commit."""
         connection.execute("COMMIT")
 
-    def rollback(self, connection: sqlite3.Connection) -> None:
-        """Roll back; a connection that can't even do that is dropped."""
+    def rollback(self, connection: sqlite3.Connection) -> bool:
+        """Roll back, if there is something left to; a connection that can't is dropped."""
         try:
-            if connection.in_transaction:
+            is_open = connection.in_transaction
+            if is_open:
                 connection.execute("ROLLBACK")
         except sqlite3.Error:
             self._writing = self._durable = None
             with contextlib.suppress(sqlite3.Error):
                 connection.close()
+            return True
+        return is_open
 
     def guarded(
         self, connection: sqlite3.Connection, write: Callable[[sqlite3.Connection], T]

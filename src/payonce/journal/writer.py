@@ -1,8 +1,11 @@
-"""Memory: one writer thread per process; concurrent writes share a commit (group commit).
+"""Memory: one write at a time per process; writes that wait together share a commit.
 
-Each write is a function of the connection. The writer takes all that wait, does each under a
-savepoint, commits once, and only then answers. A write that must survive the machine asks for
-a durable commit (an fsync); one that must only survive the process does not.
+A write is a function of the connection. Whoever asks for one *now* does it in its own thread,
+along with all that others have asked for meanwhile: while one thread waits for the disk, the
+others queue up, and the next one commits for them all (group commit). What is asked for *later*,
+by an event loop or by somebody who doesn't wait, is done by one daemon thread in the same way. A
+write that must survive the machine asks for a durable commit (an fsync); one that must only
+survive the process does not.
 """
 
 from __future__ import annotations
@@ -11,10 +14,10 @@ import atexit
 import os
 import threading
 import weakref
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from queue import Empty, SimpleQueue
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 C = TypeVar("C")
 T = TypeVar("T")
@@ -29,25 +32,72 @@ class Transactions(Protocol[C]):
     def commit(self, connection: C) -> None:
         """Make the transaction's writes hold."""
 
-    def rollback(self, connection: C) -> None:
-        """Take back all writes of the transaction; never raises."""
+    def rollback(self, connection: C) -> bool:
+        """Take back all writes of an open transaction; False when it is committed already."""
 
     def guarded(self, connection: C, write: Callable[[C], T]) -> T:
         """Do one write so that its failure takes back nothing but itself."""
 
 
-class _Write(Generic[C]):
-    __slots__ = ("do", "durable", "future")
+class Write(Generic[T]):
+    """A write that waits to be asked for; it is done once, in the order of asking.
 
-    def __init__(self, do: Callable[[C], Any], durable: bool) -> None:
-        self.do, self.durable = do, durable
-        self.future: Future[Any] = Future()
-        # A caller that is cancelled must not take its write out of the queue.
-        self.future.set_running_or_notify_cancel()
+    `otherwise` is called in place of failing, with what went wrong.
+    """
+
+    __slots__ = ("_done", "_error", "_future", "_value", "_writer", "do", "durable", "otherwise")
+
+    def __init__(
+        self,
+        writer: Writer[Any],
+        do: Callable[[Any], T],
+        *,
+        durable: bool,
+        otherwise: Callable[[BaseException], T] | None,
+    ) -> None:
+        self._writer, self.do, self.durable, self.otherwise = writer, do, durable, otherwise
+        self._done = False
+        self._value: T | None = None
+        self._error: BaseException | None = None
+        self._future: Future[T] | None = None
+
+    def now(self) -> T:
+        """Do it, and return its value once it is committed."""
+        self._writer.lead(self)
+        if self._error is not None:
+            raise self._error
+        return cast(T, self._value)
+
+    def later(self) -> Future[T]:
+        """Let the writer's thread do it; cancelling the future does not take it back."""
+        future: Future[T] = Future()
+        self._future = future
+        future.set_running_or_notify_cancel()
+        self._writer.follow(self)
+        return future
+
+    @property
+    def done(self) -> bool:
+        """Whether it is committed, or has failed."""
+        return self._done
+
+    def end(self, value: Any, error: BaseException | None) -> None:
+        """Take down how it went; once."""
+        if error is not None and self.otherwise is not None:
+            try:
+                value, error = self.otherwise(error), None
+            except Exception as exc:
+                error = exc
+        self._value, self._error, self._done = value, error, True
+        if self._future is not None:
+            if error is None:
+                self._future.set_result(value)
+            else:
+                self._future.set_exception(error)
 
 
 class Writer(Generic[C]):
-    """Hands writes to one daemon thread, which is started with the first and after a fork."""
+    """Does the writes of one process on one database; starts anew after a fork."""
 
     def __init__(self, transactions: Transactions[C], *, most: int = 256) -> None:
         self._transactions = transactions
@@ -56,82 +106,104 @@ class Writer(Generic[C]):
         _writers.add(self)
 
     def _reset(self) -> None:
-        self._queue: SimpleQueue[_Write[C] | None] = SimpleQueue()
-        self._lock = threading.Lock()
+        self._waiting: deque[Write[Any]] = deque()
         self._committing = threading.Lock()
+        self._starting = threading.Lock()
+        self._asked = threading.Semaphore(0)
         self._thread: threading.Thread | None = None
 
-    def submit(self, do: Callable[[C], T], *, durable: bool = False) -> Future[T]:
-        """Queue one write; the future is answered after its commit."""
-        write = _Write(do, durable)
-        with self._lock:
-            self._queue.put(write)
-            if self._thread is None:
-                self._thread = threading.Thread(
-                    target=self._work, args=(self._queue,), name="payonce-writer", daemon=True
-                )
-                self._thread.start()
-        return write.future
+    def write(
+        self,
+        do: Callable[[C], T],
+        *,
+        durable: bool = False,
+        otherwise: Callable[[BaseException], T] | None = None,
+    ) -> Write[T]:
+        """A write, not yet asked for."""
+        return Write(self, do, durable=durable, otherwise=otherwise)
 
-    def stop(self) -> None:
-        """Wait until all that was submitted is written, then end the thread."""
-        with self._lock:
-            thread, self._thread = self._thread, None
-            queue, self._queue = self._queue, SimpleQueue()
-        if thread is not None:
-            queue.put(None)
-            thread.join()
-
-    def _work(self, queue: SimpleQueue[_Write[C] | None]) -> None:
-        while (write := queue.get()) is not None:
-            batch = [write]
-            stopping = self._gather(queue, batch)
+    def lead(self, write: Write[Any]) -> None:
+        """Return when the write is done, by this thread or by another that came first."""
+        self._waiting.append(write)
+        while not write.done:
             with self._committing:
-                self._commit(batch)
-            if stopping:
-                return
+                if not write.done:
+                    self._commit()
 
-    def _gather(self, queue: SimpleQueue[_Write[C] | None], batch: list[_Write[C]]) -> bool:
-        """Take what else is waiting; True when the last thing waiting was the word to stop."""
-        while len(batch) < self._most:
-            try:
-                write = queue.get_nowait()
-            except Empty:
-                return False
-            if write is None:
-                return True
-            batch.append(write)
-        return False
+    def follow(self, write: Write[Any]) -> None:
+        """Leave a write to the thread."""
+        self._waiting.append(write)
+        if self._thread is None:
+            with self._starting:
+                if self._thread is None:
+                    self._thread = threading.Thread(
+                        target=self._work, name="payonce-writer", daemon=True
+                    )
+                    self._thread.start()
+        self._asked.release()
 
-    def _commit(self, batch: list[_Write[C]]) -> None:
-        answers: list[tuple[_Write[C], Any, BaseException | None]] = []
-        try:
-            connection = self._transactions.begin(durable=any(w.durable for w in batch))
-        except BaseException as exc:
-            _answer([(write, None, exc) for write in batch])
+    def flush(self) -> None:
+        """Return when all that was asked for is written."""
+        while self._waiting:
+            with self._committing:
+                self._commit()
+        with self._committing:
+            pass
+
+    def _work(self) -> None:
+        while True:
+            self._asked.acquire()
+            with self._committing:
+                self._commit()
+
+    def _commit(self) -> None:
+        """Do what waits in one transaction; an interrupted leader leaves nothing half done."""
+        batch = self._gather()
+        if not batch:
             return
         try:
-            for write in batch:
-                answers.append(self._do(connection, write))
-            self._transactions.commit(connection)
-        except BaseException as exc:
-            self._transactions.rollback(connection)
-            answers = [(write, None, exc) for write in batch]
-        _answer(answers)
+            connection = self._transactions.begin(durable=any(w.durable for w in batch))
+        except Exception as exc:
+            _end([(write, None, exc) for write in batch])
+            return
+        except BaseException:
+            self._waiting.extendleft(reversed(batch))
+            raise
+        self._commit_on(connection, batch)
 
-    def _do(self, connection: C, write: _Write[C]) -> tuple[_Write[C], Any, BaseException | None]:
+    def _commit_on(self, connection: C, batch: list[Write[Any]]) -> None:
+        ends: list[tuple[Write[Any], Any, BaseException | None]] = []
+        try:
+            for write in batch:
+                ends.append(self._do(connection, write))
+            self._transactions.commit(connection)
+        except Exception as exc:
+            self._transactions.rollback(connection)
+            ends = [(write, None, exc) for write in batch]
+        except BaseException:  # a signal's, raised in the middle: it is not the writes' failure
+            if self._transactions.rollback(connection):
+                self._waiting.extendleft(reversed(batch))
+            else:
+                _end(ends)
+            raise
+        _end(ends)
+
+    def _gather(self) -> list[Write[Any]]:
+        batch: list[Write[Any]] = []
+        while self._waiting and len(batch) < self._most:
+            batch.append(self._waiting.popleft())
+        return batch
+
+    def _do(self, connection: C, write: Write[Any]) -> tuple[Write[Any], Any, BaseException | None]:
         try:
             return write, self._transactions.guarded(connection, write.do), None
         except Exception as exc:
             return write, None, exc
 
 
-def _answer(answers: list[tuple[_Write[C], Any, BaseException | None]]) -> None:
-    for write, result, exc in answers:
-        if exc is None:
-            write.future.set_result(result)
-        else:
-            write.future.set_exception(exc)
+def _end(ends: list[tuple[Write[Any], Any, BaseException | None]]) -> None:
+    for write, value, error in ends:
+        write.end(value, error)
 
 
 _writers: weakref.WeakSet[Writer[Any]] = weakref.WeakSet()
@@ -144,7 +216,7 @@ def _after_fork() -> None:
 
 def _at_exit() -> None:
     for writer in list(_writers):
-        writer.stop()
+        writer.flush()
 
 
 os.register_at_fork(after_in_child=_after_fork)

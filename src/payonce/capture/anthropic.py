@@ -1,0 +1,48 @@
+"""Edge, inside `capture`: Anthropic's wire format.
+
+Source: Anthropic's API reference, "Streaming messages" and "Errors".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from payonce.capture.sse import Event
+from payonce.capture.wire import Seen, Sign, Wire, object_of, read_data
+
+
+def _event(event: Event, seen: Seen) -> Sign:
+    data = read_data(event)
+    match data.get("type"):
+        case "message_start":
+            message = object_of(data.get("message"))
+            seen.take(message.get("model"), message.get("usage"))
+        case "content_block_delta":
+            text = object_of(data.get("delta")).get("text")
+            if isinstance(text, str):
+                seen.texts.append(text)
+        case "message_delta":
+            seen.take(None, data.get("usage"))
+            if object_of(data.get("delta")).get("stop_reason") is not None:
+                return Sign.FINISH
+        case "message_stop":
+            return Sign.LAST
+        case "error":
+            seen.fail(data.get("error"))
+            return Sign.ERROR
+    return Sign.GOES_ON
+
+
+def _refusal(kind: str, message: str) -> Mapping[str, Any]:
+    return {"type": "error", "error": {"type": kind, "message": message}}
+
+
+WIRE = Wire(
+    name="anthropic",
+    hosts=("api.anthropic.com",),
+    # Not only "/messages": OpenAI's threads have messages too, and nobody bills for those.
+    paths=("/v1/messages",),
+    event=_event,
+    refusal=_refusal,
+)

@@ -1,0 +1,117 @@
+"""Edge, inside `capture`: what has to be known of a provider's wire format.
+
+A provider is one file with one `Wire` in it, named in `recognise.WIRES`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Any
+
+import msgspec
+
+from payonce.capture.sse import Event
+
+
+class Sign(Enum):
+    """What an event of a stream says of the answer.
+
+    Callers stop reading at `FINISH` or `LAST`, some without closing: both are held back until
+    the receipt is durable. After `FINISH` more follows that belongs to the answer (its usage);
+    nothing does after `LAST`.
+    """
+
+    GOES_ON = auto()
+    FINISH = auto()
+    LAST = auto()
+    ERROR = auto()
+
+
+@dataclass(slots=True)
+class Seen:
+    """What was read out of an answer so far; `error` is the provider's word for what failed."""
+
+    model: str | None = None
+    usage: dict[str, Any] | None = None
+    error: str | None = None
+    texts: list[str] = field(default_factory=list)
+
+    def take(self, model: Any, usage: Any) -> None:
+        """Keep the answer's model, and add to its usage; what is not as expected is ignored."""
+        if isinstance(model, str):
+            self.model = model
+        if isinstance(usage, dict):
+            self.usage = {**(self.usage or {}), **usage}
+
+    def fail(self, error: Any) -> None:
+        """Keep the most telling word of an error object."""
+        words = [error.get("code"), error.get("type")] if isinstance(error, dict) else [error]
+        self.error = next((word for word in words if isinstance(word, str) and word), "error")
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """One provider's format.
+
+    Args:
+        name: the provider's name in step keys and step names.
+        hosts: its own hosts; their subdomains count too.
+        paths: how the paths of billed requests end.
+        event: reads one event of a stream.
+        refusal: an error body in the provider's shape, of a type and a message.
+    """
+
+    name: str
+    hosts: tuple[str, ...]
+    paths: tuple[str, ...]
+    event: Callable[[Event, Seen], Sign] | None
+    refusal: Callable[[str, str], Mapping[str, Any]]
+
+
+class _Whole(msgspec.Struct):
+    model: Any = None
+    usage: Any = None
+    error: Any = None
+
+
+def read_whole(body: bytes, seen: Seen) -> None:
+    """Read model, usage and error out of an answer in one piece; it may be anything."""
+    try:
+        whole = msgspec.json.decode(body, type=_Whole)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return
+    seen.take(whole.model, whole.usage)
+    if isinstance(whole.error, dict):
+        seen.fail(whole.error)
+
+
+def read_data(event: Event) -> dict[str, Any]:
+    """An event's data, where it is a JSON object; else nothing."""
+    try:
+        data = msgspec.json.decode(event.data) if event.data else None
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return {}
+    return data if isinstance(data, dict) else {}
+
+
+def objects(value: Any) -> list[dict[str, Any]]:
+    """The objects in a list; none if it is no list."""
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+
+
+def object_of(value: Any) -> dict[str, Any]:
+    """The value itself where it is an object; else an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def generic(host: str) -> Wire:
+    """The format of a host that was named in `hosts=`: nothing is known of it."""
+    return Wire(
+        name=host,
+        hosts=(),
+        paths=(),
+        event=None,
+        refusal=lambda kind, message: {"error": {"type": kind, "message": message}},
+    )

@@ -1,0 +1,112 @@
+"""The whole public API as a user would write it; never run, only type-checked."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import assert_type
+
+import payonce
+from payonce import (
+    NOT_PAID,
+    Busy,
+    Diagnosis,
+    Kind,
+    Money,
+    Parked,
+    Payonce,
+    RetryLater,
+    Rule,
+    WakesOn,
+    classify,
+    reject,
+)
+from payonce.queues.asgi import DeliveryMiddleware
+from payonce.testing import AtLeastOnceQueue, MeteredProvider
+
+app = Payonce("sqlite:///payonce.db", version="1", lease=30.0)
+app.watch("sqlite:///courses.db")
+app.watch(lambda: sqlite3.connect("courses.db"))
+
+
+@app.job(key="course:{course_id}", tenant="{tenant}", attempts=5, wait=10.0, on_park="hold")
+def generate_course(course_id: int, tenant: str) -> str:
+    """A sync job."""
+    return draft(course_id)
+
+
+@app.job(key="news:{day}", ignore_args=("trace",))
+async def write_news(day: str, trace: str = "") -> list[str]:
+    """An async job."""
+    return [await translate(day)]
+
+
+@app.step(cost="0.02 USD", check=lambda text: len(text) > 3, resamples=1)
+def draft(course_id: int) -> str:
+    """A sync step."""
+    return f"draft {course_id}"
+
+
+@app.step
+async def translate(text: str) -> str:
+    """An async step without options."""
+    return text
+
+
+def charged(customer: str, *, idempotency_key: str) -> object:
+    """What became of a charge."""
+    return NOT_PAID
+
+
+@app.step(cost=lambda cents: Money.parse("0.01 USD"), verify=charged, in_doubt="retry")
+def charge(customer: str, *, idempotency_key: str = "") -> int:
+    """A step with a key of its provider."""
+    return 1
+
+
+assert_type(generate_course(1, tenant="acme"), str)
+assert_type(draft(1), str)
+assert_type(charge("acme"), int)
+
+
+async def use() -> None:
+    """The async colour keeps its types."""
+    assert_type(await write_news("2026-06-12"), list[str])
+    assert_type(await translate("x"), str)
+
+
+def told() -> float | str:
+    """Verdicts carry what a queue adapter needs."""
+    try:
+        generate_course(1, "acme")
+    except RetryLater as later:
+        return later.after
+    except Busy as busy:
+        return busy.after
+    except Parked as parked:
+        return parked.reason
+    return "done"
+
+
+def judged(exc: Exception) -> Diagnosis:
+    """The classifier by itself, and with a rule of the user's own."""
+    app.failures.add(Rule(Kind.DETERMINISTIC, KeyError, wakes_on=(WakesOn.INPUT,)))
+    reject("an answer that can't be used", why="it is empty")
+    return classify(exc)
+
+
+with app.capture(hosts=["llm-gateway.internal"], outside="refuse"):
+    pass
+
+middleware = DeliveryMiddleware(lambda scope, receive, send: None, app=app, queue="cloud-tasks")
+
+
+def rehearse() -> int:
+    """The testing tools."""
+    with MeteredProvider() as provider:
+        queue = AtLeastOnceQueue()
+        task = queue.push("http://127.0.0.1:1/", {"course_id": 1})
+        queue.deliver(task, times=2, anyway=True)
+        return provider.billed("outline")
+
+
+assert payonce.__version__
