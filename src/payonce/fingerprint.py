@@ -285,10 +285,8 @@ def _unfold(value: Any) -> Any:
         return value + 0
     if isinstance(value, Mapping):
         return dict(value)
-    if isinstance(value, Set):
-        return sorted(value)
-    if isinstance(value, Sequence):
-        return list(value)
+    if isinstance(value, Set | Sequence):
+        return sorted(value) if isinstance(value, Set) else list(value)
     if hasattr(value, "tolist") and hasattr(value, "dtype"):
         return value.tolist()
     raise TypeError(f"a {type(value).__module__}.{type(value).__qualname__} can't be JSON")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import assert_type
+from typing import Any, assert_type
 
 import payonce
 from payonce import (
@@ -89,7 +89,8 @@ def told() -> float | str:
 
 def judged(exc: Exception) -> Diagnosis:
     """The classifier by itself, and with a rule of the user's own."""
-    app.failures.add(Rule(Kind.DETERMINISTIC, KeyError, wakes_on=(WakesOn.INPUT,)))
+    app.failures.add(KeyError, kind=Kind.DETERMINISTIC, wakes_on=(WakesOn.INPUT,))
+    assert_type(app.failures[0], Rule)
     reject("an answer that can't be used", why="it is empty")
     return classify(exc)
 
@@ -97,7 +98,13 @@ def judged(exc: Exception) -> Diagnosis:
 with app.capture(hosts=["llm-gateway.internal"], outside="refuse"):
     pass
 
-middleware = DeliveryMiddleware(lambda scope, receive, send: None, app=app, queue="cloud-tasks")
+
+
+async def web(scope: Any, receive: Any, send: Any) -> None:
+    """An ASGI application."""
+
+
+middleware = DeliveryMiddleware(web, app=app, queue="cloud-tasks")
 
 
 def rehearse() -> int:

@@ -45,4 +45,5 @@ WIRE = Wire(
     paths=("/v1/messages",),
     event=_event,
     refusal=_refusal,
+    root_error="anthropic:AnthropicError",
 )

@@ -58,4 +58,5 @@ WIRE = Wire(
     paths=("/completions", "/responses", "/embeddings"),
     event=_event,
     refusal=_refusal,
+    root_error="openai:OpenAIError",
 )

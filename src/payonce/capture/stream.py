@@ -4,6 +4,8 @@
     from it on                held back until the receipt is durable, then handed over
     left early                what is left is read, within limits, and kept: it is paid for
     cut, or an error event    the call is in doubt; the caller sees what it would have seen
+
+Providers' streams of an unknown format never come here: they are read whole.
 """
 
 from __future__ import annotations
@@ -13,10 +15,10 @@ from collections.abc import Callable
 from typing import Any
 
 from payonce import policy
-from payonce.capture.answers import Headers, read_stream
+from payonce.capture.answers import Headers, Read, read_stream
 from payonce.capture.sse import Event, Splitter
 from payonce.capture.wire import Seen, Sign
-from payonce.effects import Effect, Invoke, Way
+from payonce.effects import Invoke, Way
 from payonce.model import CallState
 from payonce.scope import RunScope
 from payonce.step import Ticket, complete, fail
@@ -101,10 +103,10 @@ class Stream:
         try:
             chunk: bytes | None = yield Invoke(self._chunk)
         except BaseException as exc:
-            if isinstance(exc, Exception) and self._sign is Sign.FINISH:
+            by_provider = isinstance(exc, Exception)
+            if by_provider and self._sign in (Sign.FINISH, Sign.LAST):
                 return None
-            waits = isinstance(exc, Exception)
-            self.abandon(f"cut: {type(exc).__name__}" if waits else BY_CALLER)
+            self.abandon(f"cut: {type(exc).__name__}" if by_provider else BY_CALLER)
             raise
         return chunk
 
@@ -156,8 +158,5 @@ class Stream:
         handed, self._handed = self._handed, until
         return bytes(self._raw[handed:until])
 
-    def _read(self) -> Any:
+    def _read(self) -> Read:
         return read_stream(*self._head, bytes(self._raw), self._seen)
-
-
-__all__ = ["BY_CALLER", "DRAIN_BYTES", "DRAIN_SECONDS", "Effect", "Stream"]

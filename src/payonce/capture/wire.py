@@ -61,6 +61,7 @@ class Wire:
         paths: how the paths of billed requests end.
         event: reads one event of a stream.
         refusal: an error body in the provider's shape, of a type and a message.
+        root_error: `module:class` of its SDK's root error, which the SDK doesn't wrap.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Wire:
     paths: tuple[str, ...]
     event: Callable[[Event, Seen], Sign] | None
     refusal: Callable[[str, str], Mapping[str, Any]]
+    root_error: str = ""
 
 
 class _Whole(msgspec.Struct):

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from payonce.errors import ConfigError
-from payonce.preflight.sqlite import SqliteSchema
+from payonce.preflight.sqlite import SqliteFileSchema, SqliteSchema
 from payonce.redact import redact
 from payonce.world import Watched
 
@@ -22,11 +22,11 @@ def watched(target: Any) -> Watched:
     if isinstance(target, str) or hasattr(sync, "dialect"):
         file = _sqlite_file(url)
         if file is not None:
-            return SqliteSchema.of_file(file)
+            return SqliteFileSchema(file)
         if hasattr(sync, "dialect") and sync.dialect.name == "sqlite" and sync is target:
-            return SqliteSchema.of_connections(lambda: sync.raw_connection())
+            return SqliteSchema("sqlite", lambda: sync.raw_connection())
     elif callable(target):
-        return SqliteSchema.of_connections(target)
+        return SqliteSchema("sqlite", target)
     raise ConfigError(
         f"payonce can't watch {redact(url)[:200]}",
         "Give app.watch() an SQLAlchemy engine or URL of a SQLite file, or a function that opens "

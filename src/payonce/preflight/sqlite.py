@@ -1,17 +1,19 @@
 """Edge: the fingerprint of a SQLite schema.
 
-The cost is a hash of the schema's text, 0.14 ms for 100 tables, kept as long as
-`PRAGMA schema_version` (https://sqlite.org/pragma.html#pragma_schema_version) stays the same.
+It is a hash of the schema's text, kept as long as `PRAGMA schema_version`
+(https://sqlite.org/pragma.html#pragma_schema_version) stays the same: 7 µs on a connection that
+is open, 0.14 ms for a changed schema of 100 tables.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import sqlite3
 import threading
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,55 +24,86 @@ _SCHEMA = (
     "ORDER BY type, name"
 )
 AWAY = "?"
+ABSENT = "absent"
+
+# Connections that a fork brought along must not be used, nor closed, by the child.
+_inherited: list[object] = []
 
 
 class SqliteSchema:
-    """A watched SQLite database; payonce's own tables don't count."""
+    """A watched SQLite database behind a function that opens connections.
 
-    def __init__(self, name: str, connect: Callable[[], Any], identity: Callable[[], Any]) -> None:
+    payonce's own tables don't count.
+    """
+
+    def __init__(self, name: str, connect: Callable[[], Any]) -> None:
         self.name = name
-        self._connect, self._identity = connect, identity
-        self._lock = threading.Lock()
+        self._connect = connect
         self._known: tuple[Any, str] | None = None
-
-    @classmethod
-    def of_file(cls, file: Path) -> SqliteSchema:
-        """Watch a file by connections of our own, which only read."""
-
-        def connect() -> sqlite3.Connection:
-            return sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True, timeout=1.0)
-
-        def identity() -> Any:
-            status = file.stat()
-            return status.st_dev, status.st_ino
-
-        return cls(f"sqlite:{file.name}", connect, identity)
-
-    @classmethod
-    def of_connections(cls, connect: Callable[[], Any]) -> SqliteSchema:
-        """Watch what a function opens connections to."""
-        return cls("sqlite", connect, lambda: None)
 
     def fingerprint(self) -> str:
         """12 hex digits that change with the schema; "?" when it can't be read just now."""
         try:
-            identity = self._identity()
             with closing(self._connect()) as connection:
-                return self._read(identity, connection.cursor())
-        except FileNotFoundError:
-            return "absent"
+                return self.read(connection.cursor(), None)
         except Exception as exc:  # any driver's own way of saying that it can't
             _log.info("the schema of %s can't be read just now: %s", self.name, exc)
             return AWAY
 
-    def _read(self, identity: Any, cursor: Any) -> str:
-        version = (identity, cursor.execute("PRAGMA schema_version").fetchone()[0])
-        with self._lock:
-            if self._known is not None and self._known[0] == version:
-                return self._known[1]
+    def read(self, cursor: Any, identity: object) -> str:
+        """The fingerprint of what the cursor's connection sees; `identity` tells files apart."""
+        version = (identity, cursor.execute("PRAGMA schema_version").fetchall()[0][0])
+        known = self._known
+        if known is not None and known[0] == version:
+            return known[1]
         rows = cursor.execute(_SCHEMA).fetchall()
         text = "\n".join(f"{kind} {name} {sql}" for kind, name, sql in rows)
         found = hashlib.sha256(text.encode()).hexdigest()[:12]
-        with self._lock:
-            self._known = (version, found)
+        self._known = (version, found)
         return found
+
+
+class SqliteFileSchema(SqliteSchema):
+    """A watched SQLite file, by one connection that is kept open and only reads."""
+
+    def __init__(self, file: Path) -> None:
+        super().__init__(f"sqlite:{file.name}", self._opened)
+        self._file = file
+        self._lock = threading.Lock()
+        self._kept: tuple[tuple[int, int, int], sqlite3.Connection] | None = None
+        os.register_at_fork(after_in_child=self._after_fork)
+
+    def fingerprint(self) -> str:
+        """The same; "absent" where there is no such file."""
+        try:
+            status = self._file.stat()
+            with self._lock:
+                identity = (os.getpid(), status.st_dev, status.st_ino)
+                return self.read(self._connection(identity).cursor(), identity[1:])
+        except FileNotFoundError:
+            return ABSENT
+        except (OSError, sqlite3.Error) as exc:
+            _log.info("the schema of %s can't be read just now: %s", self.name, exc)
+            return AWAY
+
+    def _connection(self, identity: tuple[int, int, int]) -> sqlite3.Connection:
+        if self._kept is not None and self._kept[0] != identity:
+            with suppress(sqlite3.Error):
+                self._kept[1].close()
+            self._kept = None
+        if self._kept is None:
+            self._kept = (identity, self._opened())
+        return self._kept[1]
+
+    def _opened(self) -> sqlite3.Connection:
+        return sqlite3.connect(
+            f"{self._file.as_uri()}?mode=ro",
+            uri=True,
+            timeout=1.0,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+
+    def _after_fork(self) -> None:
+        _inherited.append(self._kept)
+        self._kept, self._lock = None, threading.Lock()

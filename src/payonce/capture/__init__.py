@@ -1,0 +1,70 @@
+"""Edge: capture journals each billed call that an LLM SDK makes inside a run, and replays it.
+
+One file per hook (`httpx_hook`, `threads`), one per provider's format (`openai`, `anthropic`),
+and between them `recording`: one call from its intent to its receipt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from payonce.capture import httpx_hook, registry, threads
+from payonce.capture.registry import Outside, Settings
+from payonce.policy import Doubt
+
+__all__ = ["Capture", "install"]
+
+_HOOKS = (httpx_hook, threads)
+
+
+class Capture:
+    """What one app captures, until it is released; a context manager."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def __repr__(self) -> str:
+        return f"Capture(hosts={sorted(self._settings.hosts)}, outside={self._settings.outside!r})"
+
+    def __enter__(self) -> Capture:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+    def release(self) -> None:
+        """Capture no more; the hooks go with the last app. Again changes nothing."""
+        if registry.remove(self._settings):
+            for hook in _HOOKS:
+                hook.uninstall()
+
+
+def install(
+    app: object,
+    *,
+    hosts: Sequence[str] = (),
+    outside: Outside = "pass",
+    in_doubt: Doubt = "retry",
+) -> Capture:
+    """Capture what is billed inside the runs of an app; installed again, it is told anew.
+
+    Args:
+        app: the app whose runs are meant; calls inside the runs of others are left alone.
+        hosts: further hosts that bill, as `host` or `host:port`: each POST, PUT and PATCH to
+            one is a billed call.
+        outside: what happens to a billed call outside of any run: `"pass"`, or `"refuse"`, which
+            raises `OutsideRun` before anything is sent.
+        in_doubt: what happens to a provider's call in doubt: `"retry"` repeats it at most once,
+            `"park"` asks a person.
+
+    Raises:
+        ValueError: a host is not given as `host` or `host:port`.
+    """
+    for host in hosts:
+        if not host or "/" in host:
+            raise ValueError(f'a host reads like "api.example.com" or "127.0.0.1:80", not {host!r}')
+    settings = Settings(app, frozenset(host.lower() for host in hosts), outside, in_doubt)
+    registry.add(settings)
+    for hook in _HOOKS:
+        hook.install()
+    return Capture(settings)

@@ -1,0 +1,237 @@
+"""Edge, inside `capture`: how httpx and httpx2 send and read, as lines of either colour."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from functools import cache
+from types import ModuleType
+from typing import Any
+
+from payonce.capture.answers import Headers, end_to_end
+from payonce.capture.recognise import Sent
+from payonce.capture.recording import NO_RETRY, record, sending
+from payonce.capture.registry import claim
+from payonce.capture.stream import DRAIN_SECONDS, Stream
+from payonce.effects import adrive, drive
+
+
+def recording_transport(module: ModuleType, transport: Any) -> Any:
+    """The transport with the journal before it; made anew for each request."""
+    return _Transport(module, transport)
+
+
+class _Transport:
+    def __init__(self, module: ModuleType, transport: Any) -> None:
+        self._module, self._transport = module, transport
+
+    def handle_request(self, request: Any) -> Any:
+        claimed = claim(_sent(request))
+        if claimed is None:
+            return self._transport.handle_request(request)
+        line = SyncLine(self._module, self._transport, request)
+        return drive(record(*claimed, request.read(), line))
+
+    async def handle_async_request(self, request: Any) -> Any:
+        claimed = claim(_sent(request))
+        if claimed is None:
+            return await self._transport.handle_async_request(request)
+        line = AsyncLine(self._module, self._transport, request)
+        return await adrive(record(*claimed, await request.aread(), line))
+
+
+def _sent(request: Any) -> Sent:
+    url = request.url
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    return Sent(request.method, url.host, url.port, url.raw_path.decode("ascii"), headers)
+
+
+class _Line:
+    """What both colours share; `bodies` are the module's two kinds of byte streams."""
+
+    def __init__(self, module: ModuleType, transport: Any, request: Any) -> None:
+        self._module, self._transport, self._request = module, transport, request
+        self._bodies = _bodies(module)
+
+    def head(self, answer: Any) -> tuple[int, Headers]:
+        """Status and headers."""
+        return answer.status_code, answer.headers.multi_items()
+
+    def made(self, status: int, headers: Headers, body: bytes) -> Any:
+        """An answer that never was on the wire."""
+        return self._response(status, headers, self._bodies.kept(body), {})
+
+    def whole(self, answer: Any, body: bytes) -> Any:
+        """The same answer with the body that was read from it."""
+        headers = end_to_end(answer.headers.raw)
+        return self._response(
+            answer.status_code, headers, self._bodies.kept(body), answer.extensions
+        )
+
+    def unrepeated(self, answer: Any) -> Any:
+        """The same answer, which SDKs don't repeat."""
+        name, value = NO_RETRY
+        answer.headers[name] = value
+        return answer
+
+    def _response(self, status: int, headers: Any, stream: Any, extensions: Any) -> Any:
+        return self._module.Response(
+            status, headers=list(headers), stream=stream, extensions=dict(extensions)
+        )
+
+
+class SyncLine(_Line):
+    """A line that blocks."""
+
+    def send(self) -> Any:
+        """Send the request."""
+        with sending():
+            return self._transport.handle_request(self._request)
+
+    def read(self, answer: Any) -> bytes:
+        """The whole body as it came."""
+        try:
+            return b"".join(answer.stream)
+        finally:
+            answer.close()
+
+    def chunks(self, answer: Any) -> Callable[[], bytes | None]:
+        """The body piece by piece."""
+        rest = iter(answer.stream)
+        return lambda: next(rest, None)
+
+    def streamed(self, answer: Any, stream: Stream) -> Any:
+        """The same answer, its body pulled through a stream."""
+        body = self._bodies.pulled(answer.stream, stream)
+        stream.left_open(body.drain)
+        answer.stream = body
+        return answer
+
+
+class AsyncLine(_Line):
+    """A line that awaits."""
+
+    async def send(self) -> Any:
+        """Send the request."""
+        with sending():
+            return await self._transport.handle_async_request(self._request)
+
+    async def read(self, answer: Any) -> bytes:
+        """The whole body as it came."""
+        try:
+            return b"".join([chunk async for chunk in answer.stream])
+        finally:
+            await answer.aclose()
+
+    def chunks(self, answer: Any) -> Callable[[], Any]:
+        """The body piece by piece."""
+        rest = aiter(answer.stream)
+
+        async def chunk() -> bytes | None:
+            return await anext(rest, None)
+
+        return chunk
+
+    def streamed(self, answer: Any, stream: Stream) -> Any:
+        """The same answer, its body pulled through a stream."""
+        body = self._bodies.apulled(answer.stream, stream)
+        stream.left_open(body.drain)
+        answer.stream = body
+        return answer
+
+
+class _Kept:
+    """A body that is there already, to be read in either colour."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield self._body
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield self._body
+
+
+class _Pulled:
+    """A body that goes through a `Stream`, by blocking."""
+
+    def __init__(self, source: Any, stream: Stream) -> None:
+        self._source, self._stream = source, stream
+        self._lock = threading.Lock()
+
+    def __iter__(self) -> Iterator[bytes]:
+        while chunk := self._locked(self._stream.pull):
+            yield chunk
+
+    def close(self) -> None:
+        """Read what the caller left, unless the process is on its way out."""
+        if isinstance(sys.exception(), KeyboardInterrupt | SystemExit):
+            self._stream.abandon()
+        self.drain()
+
+    def drain(self) -> None:
+        """Read to the end, and close."""
+        try:
+            self._locked(self._stream.drain)
+        finally:
+            self._source.close()
+
+    def _locked(self, way: Callable[[], Any]) -> Any:
+        with self._lock:
+            return drive(way())
+
+
+class _APulled:
+    """A body that goes through a `Stream`, by awaiting."""
+
+    def __init__(self, source: Any, stream: Stream) -> None:
+        import asyncio
+
+        self._source, self._stream = source, stream
+        self._lock = asyncio.Lock()
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while chunk := await self._locked(self._stream.pull):
+            yield chunk
+
+    async def aclose(self) -> None:
+        """Read what the caller left, unless the caller is being cancelled."""
+        import asyncio
+
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            self._stream.abandon()
+        await self.drain()
+
+    async def drain(self) -> None:
+        """Read to the end, and close."""
+        import asyncio
+
+        try:
+            async with asyncio.timeout(DRAIN_SECONDS):
+                await self._locked(self._stream.drain)
+        except TimeoutError:
+            self._stream.abandon()
+        finally:
+            await self._source.aclose()
+
+    async def _locked(self, way: Callable[[], Any]) -> Any:
+        async with self._lock:
+            return await adrive(way())
+
+
+class _Bodies:
+    """The kinds of bodies, made members of one module's own classes, which it checks for."""
+
+    def __init__(self, module: ModuleType) -> None:
+        sync, awaited = module.SyncByteStream, module.AsyncByteStream
+        self.kept: Any = type("Kept", (_Kept, sync, awaited), {})
+        self.pulled: Any = type("Pulled", (_Pulled, sync), {})
+        self.apulled: Any = type("APulled", (_APulled, awaited), {})
+
+
+@cache
+def _bodies(module: ModuleType) -> _Bodies:
+    return _Bodies(module)

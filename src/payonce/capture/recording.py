@@ -1,0 +1,188 @@
+"""Edge, inside `capture`: one billed HTTP call, from its intent to its receipt.
+
+    begin      receipt? → the kept answer, nothing is sent
+    send       by the hook's own means, once
+    complete   the receipt, durable before the caller sees the answer
+    fail       refused (surely not billed), or in doubt: then the SDK is kept from sending again
+
+Written once for every hook and both colours: a hook is a `Line`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Protocol
+
+import msgspec
+
+from payonce import policy
+from payonce.capture import answers
+from payonce.capture.answers import Headers
+from payonce.capture.recognise import Billed
+from payonce.capture.stream import Stream
+from payonce.effects import Invoke, Way
+from payonce.errors import NotReplayable
+from payonce.model import CallState
+from payonce.scope import RunScope
+from payonce.step import Ticket, begin, complete, fail
+
+IN_DOUBT = "payonce_in_doubt"
+"""The type of the error that an SDK is handed in place of a timeout or a dropped connection."""
+NO_RETRY = ("x-should-retry", "false")
+"""A header that keeps SDKs made by Stainless (OpenAI's, Anthropic's …) from sending again."""
+
+_NOT_SENT = frozenset(
+    {
+        *("ConnectError", "ConnectTimeout", "LocalProtocolError", "PoolTimeout", "ProxyError"),
+        "UnsupportedProtocol",
+    }
+)
+_log = logging.getLogger("payonce")
+_sending: ContextVar[bool] = ContextVar("payonce_sending", default=False)
+
+
+class Line(Protocol):
+    """How a hook sends one request and reads its answer.
+
+    An answer is whatever object the hooked library has for it. `send`, `read` and what `chunks`
+    returns are called, or in an asynchronous hook awaited.
+    """
+
+    def send(self) -> Any:
+        """Send the request; its answer, unread."""
+
+    def head(self, answer: Any) -> tuple[int, Headers]:
+        """Status and headers."""
+
+    def read(self, answer: Any) -> Any:
+        """The whole body as it came, still encoded; the answer is closed."""
+
+    def chunks(self, answer: Any) -> Any:
+        """A function that reads the next bytes of the body; None is the end."""
+
+    def made(self, status: int, headers: Headers, body: bytes) -> Any:
+        """An answer that never was on the wire."""
+
+    def whole(self, answer: Any, body: bytes) -> Any:
+        """The same answer with the body that was read from it."""
+
+    def streamed(self, answer: Any, stream: Stream) -> Any:
+        """The same answer, its body pulled through a stream."""
+
+    def unrepeated(self, answer: Any) -> Any:
+        """The same answer, with `NO_RETRY`."""
+
+
+@contextmanager
+def sending() -> Iterator[None]:
+    """A captured call is on its way: what sends it, at a lower layer, is the same call."""
+    token = _sending.set(True)
+    try:
+        yield
+    finally:
+        _sending.reset(token)
+
+
+def is_sending() -> bool:
+    """Whether the calling code is the inside of a captured call."""
+    return _sending.get()
+
+
+def record(scope: RunScope, billed: Billed, body: bytes, line: Line) -> Way[Any]:
+    """Answer one billed call: out of the journal, or by sending it.
+
+    Raises:
+        Stop: the call must not be made.
+        Rejected: all answers that may be asked for were rejected.
+    """
+    ticket = yield from begin(scope, billed.asked(body))
+    if ticket.receipt is not None:
+        return _replayed(scope, ticket, line)
+    try:
+        answer = yield Invoke(line.send)
+    except BaseException as exc:
+        return _unanswered(scope, billed, ticket, line, exc)
+    return (yield from _answered(scope, billed, ticket, line, answer))
+
+
+def _replayed(scope: RunScope, ticket: Ticket, line: Line) -> Any:
+    assert ticket.receipt is not None
+    try:
+        stored = answers.unpack(ticket.receipt)
+    except ValueError as exc:
+        raise scope.stop(NotReplayable(ticket.asked.name, ticket.call.id, str(exc))) from exc
+    scope.answered(answers.plain_of(stored), ticket.call)
+    return line.made(stored.status, stored.headers, stored.body)
+
+
+def _answered(scope: RunScope, billed: Billed, ticket: Ticket, line: Line, answer: Any) -> Way[Any]:
+    status, headers = line.head(answer)
+    if not 200 <= status < 300:
+        return (yield from _refused(scope, ticket, line, answer))
+    event = billed.wire.event
+    if event is not None and answers.is_events(headers):
+        stream = Stream(scope, ticket, (status, headers), event, line.chunks(answer))
+        return line.streamed(answer, stream)
+    try:
+        body = yield Invoke(lambda: line.read(answer))
+    except BaseException as exc:
+        return _unanswered(scope, billed, ticket, line, exc)
+    yield from _keep(scope, ticket, answers.read_answer(status, headers, body))
+    return line.whole(answer, body)
+
+
+def _keep(scope: RunScope, ticket: Ticket, read: answers.Read) -> Way[None]:
+    """Make the receipt durable; an answer that holds an error instead is none."""
+    if read.seen.error is not None:
+        said = f"{policy.ANSWERED} {read.stored.status} with an error: {read.seen.error}"
+        fail(scope, ticket, CallState.IN_DOUBT, said)
+        return
+    try:
+        call = yield from complete(scope, ticket, read.receipt())
+    except BaseException:
+        # Cancelled while the receipt is written: it is kept, and an equal call finds it.
+        scope.free(ticket.call.step_key, ticket.call.occurrence)
+        raise
+    scope.answered(read.plain, call)
+
+
+def _refused(scope: RunScope, ticket: Ticket, line: Line, answer: Any) -> Way[Any]:
+    """The provider said no: free of charge, or who knows."""
+    status, headers = line.head(answer)
+    state = answers.bill_of(status)
+    if state is CallState.IN_DOUBT:
+        fail(scope, ticket, state, f"{policy.ANSWERED} {status}")
+        return line.unrepeated(answer)
+    fail(scope, ticket, state, f"HTTP {status}")
+    if status != 429:
+        return answer
+    body = yield Invoke(lambda: line.read(answer))
+    whole = line.whole(answer, body)
+    return line.unrepeated(whole) if answers.is_hopeless(headers, body) else whole
+
+
+def _unanswered(
+    scope: RunScope, billed: Billed, ticket: Ticket, line: Line, exc: BaseException
+) -> Any:
+    """No answer came: what is known of the bill, and what the SDK is told.
+
+    An SDK that would send again is handed an error that it doesn't repeat.
+    """
+    kinds = {kind.__name__ for kind in type(exc).__mro__}
+    name = type(exc).__name__
+    if kinds & _NOT_SENT:
+        fail(scope, ticket, CallState.RELEASED, name)
+        raise exc
+    fail(scope, ticket, CallState.IN_DOUBT, name)
+    if not isinstance(exc, Exception) or not billed.sent.from_sdk:
+        raise exc
+    said = (
+        f"{ticket.asked.name} ended with {name} after it was sent, so it may have been billed "
+        f"(call {ticket.call.id} is in doubt); payonce keeps it from being sent again at once."
+    )
+    _log.warning("%s", said)
+    body = msgspec.json.encode(billed.wire.refusal(IN_DOUBT, said))
+    return line.made(504, [("content-type", "application/json"), NO_RETRY], body)

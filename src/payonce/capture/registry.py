@@ -1,0 +1,89 @@
+"""Edge, inside `capture`: which apps capture, and whether a request is one of theirs."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from dataclasses import dataclass
+from typing import Literal
+
+from payonce.capture.recognise import Billed, Sent, recognise
+from payonce.capture.recording import is_sending
+from payonce.errors import OutsideRun
+from payonce.policy import Doubt
+from payonce.scope import RunScope, current
+
+Outside = Literal["pass", "refuse"]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What one app captures."""
+
+    app: object
+    hosts: frozenset[str]
+    outside: Outside
+    in_doubt: Doubt
+
+    def recognise(self, sent: Sent) -> Billed | None:
+        """Whether this app holds a request for a billed call."""
+        return recognise(sent, self.hosts, self.in_doubt)
+
+
+_settings: dict[int, Settings] = {}
+_lock = threading.Lock()
+
+
+def add(settings: Settings) -> None:
+    """Let an app capture; what it was told before is replaced."""
+    with _lock:
+        _settings[id(settings.app)] = settings
+
+
+def remove(settings: Settings) -> bool:
+    """Let an app capture no more, unless it was told anew; True when none is left that does."""
+    with _lock:
+        if _settings.get(id(settings.app)) is settings:
+            del _settings[id(settings.app)]
+        return not _settings
+
+
+def is_of_interest() -> bool:
+    """Whether what the calling code sends has to be looked at."""
+    if not _settings or is_sending():
+        return False
+    scope = current()
+    if scope is not None:
+        return id(scope.app) in _settings
+    return any(each.outside == "refuse" for each in list(_settings.values()))
+
+
+def claim(sent: Sent) -> tuple[RunScope, Billed] | None:
+    """The run that a request belongs to, where it is a billed call of it.
+
+    Raises:
+        OutsideRun: it is billed, belongs to no run, and an app refuses that.
+    """
+    scope = current()
+    if scope is None:
+        _refuse(sent)
+        return None
+    settings = _settings.get(id(scope.app))
+    billed = settings.recognise(sent) if settings is not None else None
+    return None if billed is None else (scope, billed)
+
+
+def _refuse(sent: Sent) -> None:
+    for settings in list(_settings.values()):
+        if settings.outside == "refuse" and (billed := settings.recognise(sent)) is not None:
+            raise _as_of(billed)
+
+
+def _as_of(billed: Billed) -> OutsideRun:
+    """The error, as a kind of the SDK's own root error too, which its SDK lets through."""
+    module, _, name = billed.wire.root_error.partition(":")
+    root = getattr(sys.modules.get(module), name, None)
+    if not isinstance(root, type):
+        return OutsideRun(billed.name)
+    own: type[OutsideRun] = type("OutsideRun", (OutsideRun, root), {"__module__": __name__})
+    return own(billed.name)

@@ -1,0 +1,64 @@
+"""Edge, inside `capture`: a run goes along into the threads that its code starts.
+
+A thread of a pool lives longer than the run that made the pool start it, so it is not the
+thread but each task that gets the run's context.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from functools import partial, wraps
+from threading import Thread
+from typing import Any
+
+from payonce.scope import current
+
+_OWN = "payonce-"
+_POOL = "concurrent.futures"
+_hooked: dict[tuple[type, str], Callable[..., Any]] = {}
+
+
+def install() -> None:
+    """Hook pools and threads; again changes nothing."""
+    for place, wrap in ((ThreadPoolExecutor, _submit), (Thread, _start)):
+        name = "submit" if place is ThreadPoolExecutor else "start"
+        if (place, name) not in _hooked:
+            _hooked[place, name] = ours = wrap(getattr(place, name))
+            setattr(place, name, ours)
+
+
+def uninstall() -> None:
+    """Take the hooks out again, but where somebody else has hooked in on top."""
+    for (place, name), ours in list(_hooked.items()):
+        if place.__dict__.get(name) is ours:
+            setattr(place, name, ours.__wrapped__)
+            del _hooked[place, name]
+
+
+def _submit(original: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(original)
+    def submit(self: ThreadPoolExecutor, fn: Callable[..., Any], /, *args: Any, **kw: Any) -> Any:
+        if current() is None:
+            return original(self, fn, *args, **kw)
+        return original(self, copy_context().run, fn, *args, **kw)
+
+    return submit
+
+
+def _start(original: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(original)
+    def start(self: Thread) -> None:
+        if current() is not None and not _is_long_lived(self):
+            self.run = partial(copy_context().run, self.run)  # type: ignore[method-assign]
+        original(self)
+
+    return start
+
+
+def _is_long_lived(thread: Thread) -> bool:
+    """Whether it is payonce's own, or works for a pool."""
+    target = getattr(thread, "_target", None)
+    of_pool = str(getattr(target, "__module__", "")).startswith(_POOL)
+    return of_pool or thread.name.startswith(_OWN)
