@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 import tempfile
 from pathlib import Path
 
@@ -52,7 +53,7 @@ class SpillFolder:
 
     def files(self) -> list[Path]:
         """The spill files that wait to be merged."""
-        return [p for folder in self._folders if folder.is_dir() for p in folder.glob("*.json")]
+        return [p for folder in self._folders if _is_ours(folder) for p in folder.glob("*.json")]
 
 
 def read(path: Path) -> Spilled:
@@ -60,8 +61,19 @@ def read(path: Path) -> Spilled:
     return msgspec.json.decode(path.read_bytes(), type=Spilled)
 
 
+def _is_ours(folder: Path) -> bool:
+    """A folder in a place that all users share is trusted only if it is this user's own."""
+    try:
+        status = folder.lstat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid()
+
+
 def _keep(folder: Path, body: bytes) -> Path:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not _is_ours(folder):
+        raise PermissionError(f"{folder} belongs to somebody else")
     path = folder / f"{os.getpid()}-{os.urandom(6).hex()}.json"
     partial = path.with_suffix(".partial")
     with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
