@@ -43,6 +43,13 @@ def drain(scope: RunScope) -> Way[None]:
         yield Invoke(rest)
 
 
+def _drain_quietly(scope: RunScope) -> Way[None]:
+    try:
+        yield from drain(scope)
+    except Exception:
+        _log.warning("a stream that was left open could not be read to its end", exc_info=True)
+
+
 def finish(scope: RunScope, job: Job, value: Any) -> Way[None]:
     """Record the result and close the run, durably.
 
@@ -83,6 +90,7 @@ def give_up(
     if _is_cancellation(failure):
         scope.journal.close(closing).later()
         return failure
+    yield from _drain_quietly(scope)
     try:
         kept = yield from journaled(scope.journal.close(closing))
     except NoJournal as exc:

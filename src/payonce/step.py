@@ -12,11 +12,12 @@ import hashlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal
 
 from payonce import policy
 from payonce.effects import Effect, Way, journaled
-from payonce.errors import Stop
+from payonce.errors import NoJournal, Stop
 from payonce.model import Call, CallState, Intent, Payload, Receipt
 from payonce.scope import RunScope, parent
 
@@ -113,12 +114,25 @@ def _write_intent(scope: RunScope, asked: Asked, occurrence: int, send: int, key
         model=asked.model,
         idempotency_key=key,
     )
-    call_id = yield from journaled(scope.journal.intend(intent))
+    write = scope.journal.intend(intent)
+    try:
+        call_id = yield from journaled(write)
+    except NoJournal:
+        raise
+    except BaseException:  # cancelled meanwhile: the call will not be made
+        write.unwanted(partial(_take_back, scope))
+        raise
     if call_id is None:
         raise scope.lost()
     call = _call(call_id, intent, scope.journal.now())
     scope.record(call)
     return call
+
+
+def _take_back(scope: RunScope, call_id: int | None) -> None:
+    if call_id is not None:
+        reason = "cancelled before it was sent"
+        scope.journal.end(call_id, CallState.RELEASED, reason).later()
 
 
 def _verified(scope: RunScope, asked: Asked, doubt: Call) -> Way[Call | None]:
@@ -137,6 +151,15 @@ def _verified(scope: RunScope, asked: Asked, doubt: Call) -> Way[Call | None]:
 def complete(scope: RunScope, ticket: Ticket, receipt: Receipt) -> Way[Call]:
     """Make a receipt durable; only then may the caller see the answer."""
     call = ticket.call
+    paid = replace(
+        call,
+        state=CallState.PAID,
+        answer=receipt.answer,
+        model=receipt.model or call.model,
+        usage=receipt.usage,
+        cost_nanos=receipt.cost_nanos,
+        ended_at=scope.journal.now(),
+    )
     try:
         yield scope.journal.complete(call.id, _intent_of(call), receipt)
     except Exception:
@@ -147,16 +170,8 @@ def complete(scope: RunScope, ticket: Ticket, receipt: Receipt) -> Way[Call]:
             call.name,
             exc_info=True,
         )
-    paid = replace(
-        call,
-        state=CallState.PAID,
-        answer=receipt.answer,
-        model=receipt.model or call.model,
-        usage=receipt.usage,
-        cost_nanos=receipt.cost_nanos,
-        ended_at=scope.journal.now(),
-    )
-    scope.record(paid)
+    finally:  # a cancelled caller doesn't wait for the receipt, but it is being written
+        scope.record(paid)
     return paid
 
 

@@ -13,6 +13,7 @@ from typing import Any, get_args
 
 import msgspec
 
+from payonce.journal.payload import grow
 from payonce.model import Payload
 from payonce.redact import redact
 
@@ -50,6 +51,7 @@ def decode(payload: Payload, hint: Any = Any) -> Any:
     Raises:
         ValueError: it can't be rebuilt as `hint` (a `DESCRIBED` one never can).
     """
+    payload = grow(payload)
     if payload.codec == DESCRIBED:
         raise ValueError(payload.body.decode())
     _, _, path = payload.codec.partition("=")

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import anthropic
 import openai
 import pytest
+from tests.capture.asking import client_for
 
 import payonce
+from payonce.journal.protocol import RunFilter
 from payonce.model import Call
 from payonce.testing import MeteredProvider
 
@@ -96,12 +99,21 @@ def calls(app: payonce.Payonce) -> Callable[[], list[Call]]:
     """The calls that the journal has, in their order."""
 
     def read() -> list[Call]:
-        from payonce.journal.protocol import RunFilter
-
         runs = app.journal.runs(RunFilter())
         return sorted((c for r in runs for c in app.journal.calls(r.run.id)), key=lambda c: c.id)
 
     return read
+
+
+@pytest.fixture
+def client(provider: MeteredProvider) -> Iterator[Callable[..., Any]]:
+    """Makes the client of an endpoint's SDK, with options; it is closed in the end."""
+    with ExitStack() as stack:
+
+        def make(endpoint: str, **options: Any) -> Any:
+            return stack.enter_context(client_for(endpoint, provider).with_options(**options))
+
+        yield make
 
 
 @pytest.fixture

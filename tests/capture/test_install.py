@@ -7,22 +7,25 @@ import json
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-import anthropic
 import httpx
 import httpx2
 import openai
 import pytest
+from tests.capture.asking import chat, client_for, message, plain
+from tests.capture.conftest import Batch
 
 import payonce
 from payonce.capture import httpx_hook
 from payonce.model import Call
 from payonce.testing import MeteredProvider
-from tests.capture.asking import chat, client_for, message, plain
-from tests.capture.conftest import Batch
 
 Calls = Callable[[], list[Call]]
 BODY = {"model": "gpt-4o", "messages": [{"role": "user", "content": "[outline] Plain."}]}
@@ -94,21 +97,31 @@ def test_any_post_to_a_named_host_is_billed(
     assert [call.reason for call in calls()] == ["HTTP 404"] * 2
 
 
+class _Charges(BaseHTTPRequestHandler):
+    """Takes the money, then hangs up."""
+
+    def do_POST(self) -> None:
+        self.server.charged += 1  # type: ignore[attr-defined]
+        self.close_connection = True
+
+
+@pytest.mark.parametrize(("key", "charged"), [({}, 1), ({"Idempotency-Key": "one"}, 2)])
 def test_a_named_hosts_call_in_doubt_asks_a_person(
-    app: payonce.Payonce, provider: MeteredProvider
+    app: payonce.Payonce, key: dict[str, str], charged: int
 ) -> None:
-    """What a call to an unknown API did can't be known: the run parks."""
-    app.capture(hosts=[_authority(provider)])
-    held = provider.hold()
-
-    def work() -> None:
-        with pytest.raises(httpx.ReadTimeout):
-            httpx.post(f"{provider.url}/v1/chat/completions/x", json=BODY, timeout=0.2)
-        raise RuntimeError("no column")
-
-    held.release()
-    assert isinstance(Batch(app, lambda: None, failures=0).deliver(), type(None))
-    assert work
+    """What an unknown API did can't be known: only with an idempotency key it is repeated."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Charges) as server:
+        server.charged = 0  # type: ignore[attr-defined]
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        authority = f"127.0.0.1:{server.server_port}"
+        app.capture(hosts=[authority])
+        url = f"http://{authority}/charges"
+        batch = Batch(app, lambda: httpx.post(url, json={"amount": 1}, headers=key))
+        for _ in range(4):
+            assert isinstance(batch.deliver(), payonce.NotDone)
+        server.shutdown()
+        assert server.charged == charged  # type: ignore[attr-defined]
+        assert isinstance(batch.deliver(), payonce.Parked)
 
 
 def test_outside_of_a_run_calls_pass(app: payonce.Payonce, gpt: openai.OpenAI) -> None:
@@ -154,9 +167,6 @@ def test_a_second_install_hooks_nothing_twice(
 
 def test_release_takes_everything_out(app: payonce.Payonce) -> None:
     """After the last release the clients and threads are as they were."""
-    import concurrent.futures
-    import threading
-
     capture = app.capture()
     assert hasattr(httpx2.Client._transport_for_url, "__wrapped__")
     capture.release()
@@ -164,7 +174,7 @@ def test_release_takes_everything_out(app: payonce.Payonce) -> None:
     for function in (
         httpx.Client._transport_for_url,
         httpx2.AsyncClient._transport_for_url,
-        concurrent.futures.ThreadPoolExecutor.submit,
+        ThreadPoolExecutor.submit,
         threading.Thread.start,
     ):
         assert not hasattr(function, "__wrapped__")
@@ -173,10 +183,8 @@ def test_release_takes_everything_out(app: payonce.Payonce) -> None:
 
 def test_an_unknown_httpx_is_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
     """A version without the hooked place passes through, with a clear warning for each client."""
-    from types import ModuleType, SimpleNamespace
-
     strange = ModuleType("httpx")
-    strange.__dict__.update(vars(SimpleNamespace(Client=type("Client", (), {}))))
+    strange.__dict__["Client"] = type("Client", (), {})
     strange.__dict__["AsyncClient"] = type("AsyncClient", (), {})
     httpx_hook._hook(strange)
     assert [record.getMessage().partition(":")[0] for record in caplog.records] == [
@@ -234,4 +242,3 @@ def test_modules_that_are_imported_later_are_hooked_then(
     done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
     assert json.loads(done.stdout) == {"early": [], "one": bool(alias)}
     assert provider.billed("outline") == provider.billed("plain") == 1
-    assert anthropic.Anthropic is not None

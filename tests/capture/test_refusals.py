@@ -11,27 +11,30 @@ import httpx
 import httpx2
 import openai
 import pytest
+from tests.capture.asking import chat, client_for, message, plain
+from tests.capture.conftest import Batch
 
 import payonce
 from payonce.model import Call, CallState
 from payonce.testing import MeteredProvider, cut, drop, error_event, insufficient_quota, status
 from payonce.testing.faults import stall
-from tests.capture.asking import chat, client_for, message, plain
-from tests.capture.conftest import Batch
 
 Calls = Callable[[], list[Call]]
 ASKS = pytest.mark.parametrize("ask", [chat, message])
 
 
-def _client(ask: Callable[..., Any], provider: MeteredProvider, **more: Any) -> Any:
-    endpoint = "messages" if ask is message else "chat"
-    return client_for(endpoint, provider).with_options(**more)
+Client = Callable[..., Any]
+
+
+def _endpoint(ask: Callable[..., Any]) -> str:
+    return "messages" if ask is message else "chat"
 
 
 @ASKS
 @pytest.mark.parametrize("fault", [drop(), cut()], ids=["dropped", "cut"])
 def test_a_dropped_connection_is_billed_once(
     app: payonce.Payonce,
+    client: Client,
     provider: MeteredProvider,
     calls: Calls,
     ask: Callable[..., Any],
@@ -39,7 +42,7 @@ def test_a_dropped_connection_is_billed_once(
 ) -> None:
     """The SDK doesn't send again in silence; the next delivery repeats the call, once."""
     provider.fail("outline", fault)
-    batch = Batch(app, lambda: plain(ask(_client(ask, provider))), failures=0)
+    batch = Batch(app, lambda: plain(ask(client(_endpoint(ask)))), failures=0)
     assert isinstance(batch.deliver(), payonce.RetryLater)
     assert provider.billed("outline") == 1
     assert batch.deliver() is None
@@ -49,16 +52,20 @@ def test_a_dropped_connection_is_billed_once(
 
 @ASKS
 def test_a_read_timeout_is_billed_once(
-    app: payonce.Payonce, provider: MeteredProvider, calls: Calls, ask: Callable[..., Any]
+    app: payonce.Payonce,
+    client: Client,
+    provider: MeteredProvider,
+    calls: Calls,
+    ask: Callable[..., Any],
 ) -> None:
     """A timeout becomes an error that the SDK raises at once, and that says what happened."""
     provider.fail("outline", stall(2.0))
-    client = _client(ask, provider, timeout=0.3)
+    hasty = client(_endpoint(ask), timeout=0.3)
 
     def work() -> None:
         kind = anthropic.APIStatusError if ask is message else openai.APIStatusError
         with pytest.raises(kind, match="may have been billed") as caught:
-            ask(client)
+            ask(hasty)
         assert caught.value.status_code == 504
 
     Batch(app, work, failures=0).deliver()
@@ -90,6 +97,7 @@ def test_an_awaited_drop_is_billed_once(
 @pytest.mark.parametrize("refusal", [429, 503, 529, 409])
 def test_what_is_not_billed_may_be_sent_again(
     app: payonce.Payonce,
+    client: Client,
     provider: MeteredProvider,
     calls: Calls,
     ask: Callable[..., Any],
@@ -97,7 +105,7 @@ def test_what_is_not_billed_may_be_sent_again(
 ) -> None:
     """The SDK's own retries go on as its user expects, and each send is counted."""
     provider.fail("outline", status(refusal, headers={"retry-after-ms": "1"}), times=2)
-    batch = Batch(app, lambda: plain(ask(_client(ask, provider))))
+    batch = Batch(app, lambda: plain(ask(client(_endpoint(ask)))))
     first, second = batch.twice()
     assert first == second
     assert provider.received("outline") == 3
@@ -107,11 +115,11 @@ def test_what_is_not_billed_may_be_sent_again(
 
 
 def test_a_used_up_quota_is_sent_once(
-    app: payonce.Payonce, provider: MeteredProvider, calls: Calls
+    app: payonce.Payonce, client: Client, provider: MeteredProvider, calls: Calls
 ) -> None:
     """A refusal that repetition can't help is not repeated, and parks the run."""
     provider.fail("outline", insufficient_quota(), times=None)
-    told = Batch(app, lambda: plain(chat(_client(chat, provider)))).deliver()
+    told = Batch(app, lambda: plain(chat(client("chat")))).deliver()
     assert isinstance(told, payonce.Parked)
     assert provider.received("outline") == 1
     assert [call.state for call in calls()] == [CallState.RELEASED]
@@ -121,6 +129,7 @@ def test_a_used_up_quota_is_sent_once(
 @pytest.mark.parametrize("error", [500, 502, 504, 408])
 def test_an_error_that_may_be_billed_is_sent_once_a_delivery(
     app: payonce.Payonce,
+    client: Client,
     provider: MeteredProvider,
     calls: Calls,
     ask: Callable[..., Any],
@@ -128,7 +137,7 @@ def test_an_error_that_may_be_billed_is_sent_once_a_delivery(
 ) -> None:
     """A gateway may fail after the provider has answered: the call is in doubt."""
     provider.fail("outline", status(error, billed=True))
-    batch = Batch(app, lambda: plain(ask(_client(ask, provider))), failures=0)
+    batch = Batch(app, lambda: plain(ask(client(_endpoint(ask)))), failures=0)
     assert isinstance(batch.deliver(), payonce.NotDone)
     assert provider.received("outline") == provider.billed("outline") == 1
     (call,) = calls()
@@ -136,16 +145,16 @@ def test_an_error_that_may_be_billed_is_sent_once_a_delivery(
 
 
 def test_a_call_in_doubt_is_not_repeated_by_the_job_itself(
-    app: payonce.Payonce, provider: MeteredProvider
+    app: payonce.Payonce, client: Client, provider: MeteredProvider
 ) -> None:
     """A retry loop in the job, with `except Exception`, can't pay twice in one attempt."""
     provider.fail("outline", drop(), times=None)
-    client = _client(chat, provider)
+    gpt = client("chat")
 
     def work() -> None:
         for _ in range(5):
             try:
-                chat(client)
+                chat(gpt)
             except Exception:
                 continue
 
@@ -154,30 +163,26 @@ def test_a_call_in_doubt_is_not_repeated_by_the_job_itself(
 
 
 def test_an_error_in_place_of_an_answer_is_no_receipt(
-    app: payonce.Payonce, calls: Calls
+    app: payonce.Payonce, client: Client, provider: MeteredProvider, calls: Calls
 ) -> None:
     """Status 200 with an error object reaches the caller, but is never replayed."""
-    said = {"error": {"message": "No capacity.", "code": "server_error"}}
-    with MeteredProvider() as provider:
-        provider.fail(None, status(200, code="server_error"))
-        assert said
-        Batch(app, lambda: chat(_client(chat, provider)), failures=0).deliver()
+    provider.fail("outline", status(200, code="server_error"))
+    Batch(app, lambda: chat(client("chat")), failures=0).deliver()
     (call,) = calls()
     assert call.state is CallState.IN_DOUBT
     assert call.reason == "answered HTTP 200 with an error: server_error"
 
 
 def test_a_connection_that_was_never_made_is_not_billed(
-    app: payonce.Payonce, calls: Calls
+    app: payonce.Payonce, client: Client, provider: MeteredProvider, calls: Calls
 ) -> None:
     """The SDK tries again as ever, then raises its own error; nothing is in doubt."""
-    provider = MeteredProvider()
-    with provider:
-        client = _client(chat, provider, max_retries=1)
+    gpt = client("chat", max_retries=1)
+    provider.stop()
 
     def work() -> None:
         with pytest.raises(openai.APIConnectionError):
-            chat(client)
+            chat(gpt)
 
     assert Batch(app, work, failures=0).deliver() is None
     assert [(call.state, call.reason) for call in calls()] == [("released", "ConnectError")] * 2
@@ -201,9 +206,9 @@ def test_a_plain_client_sees_its_own_exception(
 
 
 def test_an_error_event_in_an_unstreamed_answer_is_in_doubt(
-    app: payonce.Payonce, provider: MeteredProvider, calls: Calls
+    app: payonce.Payonce, client: Client, provider: MeteredProvider, calls: Calls
 ) -> None:
     """Where nothing streams the same failure is a 500, and it is sent once."""
     provider.fail("outline", error_event())
-    Batch(app, lambda: chat(_client(chat, provider))).deliver()
+    Batch(app, lambda: chat(client("chat"))).deliver()
     assert [call.reason for call in calls()] == ["answered HTTP 500"]

@@ -9,12 +9,12 @@ from typing import Any
 import anthropic
 import openai
 import pytest
+from tests.capture.asking import ASK, chat, client_for, message, plain
+from tests.capture.conftest import Batch
 
 import payonce
 from payonce.model import Call, CallState
 from payonce.testing import MeteredProvider
-from tests.capture.asking import ASK, chat, client_for, plain
-from tests.capture.conftest import Batch
 
 
 @pytest.mark.parametrize("endpoint", list(ASK))
@@ -143,13 +143,54 @@ def test_a_rejected_answer_is_asked_for_again(
     assert [call.rejected for call in calls()] == [True, True, False]
 
 
-def test_other_requests_pass_through(app: payonce.Payonce, provider: MeteredProvider) -> None:
+def test_a_streamed_answer_can_be_rejected_by_its_text(
+    app: payonce.Payonce, provider: MeteredProvider, calls: Callable[[], list[Call]]
+) -> None:
+    """The text of a stream is known as a whole, also when it is a replayed one."""
+
+    def read() -> str:
+        return "".join(c.choices[0].delta.content or "" for c in chat(client, stream=True))
+
+    def work() -> None:
+        text = read()
+        if batch.seen:
+            payonce.reject(text)
+            assert read() != text
+
+    with client_for("chat", provider) as client:
+        batch = Batch(app, work)
+        batch.twice()
+    assert provider.billed("outline") == 2
+    assert [call.rejected for call in calls()] == [True, False]
+
+
+def test_an_answer_that_was_rejected_too_often_is_told_of(
+    app: payonce.Payonce, provider: MeteredProvider, claude: anthropic.Anthropic
+) -> None:
+    """After the last resample the SDK lets payonce's own error through, without retries."""
+
+    def work() -> None:
+        for _ in range(3):
+            payonce.reject(message(claude))
+        with pytest.raises(payonce.Rejected):
+            message(claude)
+
+    assert Batch(app, work, failures=0).deliver() is None
+    assert provider.billed("outline") == 3
+
+
+def test_other_requests_pass_through(
+    app: payonce.Payonce,
+    provider: MeteredProvider,
+    gpt: openai.OpenAI,
+    claude: anthropic.Anthropic,
+) -> None:
     """Lists of models, unknown paths and token counts are sent each time, and not journaled."""
 
     def work() -> None:
-        client_for("chat", provider).models.list()
+        gpt.models.list()
         with pytest.raises(anthropic.NotFoundError):
-            client_for("messages", provider).messages.count_tokens(
+            claude.messages.count_tokens(
                 model="claude-opus-5", messages=[{"role": "user", "content": "Hello."}]
             )
 

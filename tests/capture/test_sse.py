@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -30,7 +32,7 @@ def _read(events: list[Event]) -> list[tuple[str, bytes]]:
 def test_chunk_borders_do_not_matter(borders: list[int]) -> None:
     """Names and data are the same however the bytes are cut, and no byte is lost."""
     cuts = [0, *sorted(borders), len(STREAM)]
-    events = _fed(*(STREAM[a:b] for a, b in zip(cuts, cuts[1:], strict=False)))
+    events = _fed(*(STREAM[a:b] for a, b in pairwise(cuts)))
     assert _read(events) == [*READ, ("message", b"[DONE]")]
     assert b"".join(event.raw for event in events) == STREAM
 

@@ -4,23 +4,40 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
+import anthropic
 import openai
 import pytest
+from tests.capture.asking import ASK, chat, client_for, message, respond
+from tests.capture.conftest import Batch
 
 import payonce
 from payonce.capture import stream as streams
 from payonce.model import Call, CallState
 from payonce.testing import MeteredProvider, cut, error_event
 from payonce.testing.openai import ChatCompletions
-from tests.capture.asking import ASK, chat, client_for, message, respond
-from tests.capture.conftest import Batch
 
 Calls = Callable[[], list[Call]]
 STREAMED = ["chat", "responses", "messages"]
+
+
+@pytest.fixture
+def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """Chat streams of the provider pause after three events until this is set."""
+    opened, written = threading.Event(), ChatCompletions.events
+
+    def pausing(self: ChatCompletions, answer: Any) -> Iterator[bytes]:
+        whole = list(written(self, answer))
+        yield from whole[:3]
+        opened.wait(10)
+        yield from whole[3:]
+
+    monkeypatch.setattr(ChatCompletions, "events", pausing)
+    yield opened
+    opened.set()
 
 
 def events(stream: Any) -> list[Any]:
@@ -71,17 +88,20 @@ def test_an_awaited_stream_is_paid_for_once(
     assert first == second
 
 
-def test_the_sdks_stream_managers_work(app: payonce.Payonce, provider: MeteredProvider) -> None:
+def test_the_sdks_stream_managers_work(
+    app: payonce.Payonce,
+    provider: MeteredProvider,
+    gpt: openai.OpenAI,
+    claude: anthropic.Anthropic,
+) -> None:
     """`messages.stream` and `responses.stream` give the same final answer again."""
 
     def work() -> tuple[str, str]:
         ask: Any = {"model": "claude-opus-5", "max_tokens": 9}
         ask["messages"] = [{"role": "user", "content": "[outline] Go."}]
-        with client_for("messages", provider).messages.stream(**ask) as stream:
+        with claude.messages.stream(**ask) as stream:
             text = stream.get_final_text()
-        with client_for("responses", provider).responses.stream(
-            model="gpt-4o", input="[outline] Go."
-        ) as stream:
+        with gpt.responses.stream(model="gpt-4o", input="[outline] Go.") as stream:
             return text, stream.get_final_response().output_text
 
     first, second = Batch(app, work).twice()
@@ -89,29 +109,20 @@ def test_the_sdks_stream_managers_work(app: payonce.Payonce, provider: MeteredPr
     assert first == second
 
 
-def test_tokens_are_not_held_back(app: payonce.Payonce) -> None:
+def test_tokens_are_not_held_back(
+    app: payonce.Payonce, gpt: openai.OpenAI, gate: threading.Event
+) -> None:
     """The caller has the first events while the provider is still writing the answer."""
-    read = threading.Event()
-    with MeteredProvider() as provider, pytest.MonkeyPatch.context() as patch:
-        pieces = ChatCompletions.events
 
-        def written(self: Any, answer: Any) -> Any:
-            whole = list(pieces(self, answer))
-            yield from whole[:3]
-            assert read.wait(10)
-            yield from whole[3:]
+    def work() -> int:
+        stream = chat(gpt, stream=True)
+        first = [next(stream) for _ in range(3)]
+        assert not gate.is_set()
+        gate.set()
+        return len([*first, *stream])
 
-        patch.setattr(ChatCompletions, "events", written)
-
-        def work() -> int:
-            stream = chat(client, stream=True)
-            first = next(stream)
-            read.set()
-            return len([first, *stream])
-
-        with client_for("chat", provider) as client:
-            batch = Batch(app, work, failures=0)
-            assert batch.deliver() is None
+    batch = Batch(app, work, failures=0)
+    assert batch.deliver() is None
     assert batch.seen[0] > 3
 
 
@@ -122,10 +133,10 @@ def test_the_receipt_is_durable_before_the_finish_is_seen(
 
     def work() -> None:
         for chunk in chat(gpt, stream=True):
-            done = chunk.choices[0].finish_reason is not None
-            assert calls()[0].state is (CallState.PAID if done else CallState.INTENDED)
+            if chunk.choices[0].finish_reason is not None:
+                assert calls()[0].state is CallState.PAID
 
-    Batch(app, work, failures=0).deliver()
+    assert Batch(app, work, failures=0).deliver() is None
     assert provider.billed("outline") == 1
 
 
@@ -192,11 +203,41 @@ def test_an_awaited_stream_that_is_left_open_is_kept_whole(
     assert provider.billed("outline") == 1
 
 
+def test_a_blocking_stream_in_an_awaited_job_is_kept_whole(
+    app: payonce.Payonce, provider: MeteredProvider, calls: Calls, gpt: openai.OpenAI
+) -> None:
+    """The colour of a stream that was left open need not be the job's."""
+
+    async def work() -> None:
+        _never_close(chat(gpt, stream=True))
+
+    assert asyncio.run(Batch(app, work, failures=0).adeliver()) is None
+    LEFT_OPEN.clear()
+    assert [call.state for call in calls()] == [CallState.PAID]
+
+
+def test_an_awaited_stream_in_a_blocking_job_is_in_doubt(
+    app: payonce.Payonce, provider: MeteredProvider, calls: Calls, gate: threading.Event
+) -> None:
+    """Where its event loop is gone, nothing more can be read of it."""
+
+    async def leave() -> None:
+        async with client_for("chat", provider, awaits=True) as client:
+            stream = await chat(client, stream=True)
+            LEFT_OPEN.append(stream)
+            await anext(stream.response.aiter_raw())
+
+    assert Batch(app, lambda: asyncio.run(leave()), failures=0).deliver() is None
+    LEFT_OPEN.clear()
+    assert [(call.state, call.reason) for call in calls()] == [("in_doubt", "cut by the caller")]
+
+
 def test_a_rest_that_is_too_long_is_not_read(
     app: payonce.Payonce,
     provider: MeteredProvider,
     calls: Calls,
     gpt: openai.OpenAI,
+    gate: threading.Event,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What is left of a stream is read within limits; beyond them the call is in doubt."""
@@ -249,26 +290,26 @@ def test_an_awaited_stream_cut_by_the_provider_is_in_doubt(
 
 
 @pytest.mark.parametrize("endpoint", STREAMED)
+@pytest.mark.parametrize("gzip", [False, True], ids=["plain", "gzip"])
 def test_an_error_event_is_no_answer(
-    app: payonce.Payonce, provider: MeteredProvider, calls: Calls, endpoint: str
+    app: payonce.Payonce, calls: Calls, endpoint: str, gzip: bool
 ) -> None:
     """An error after status 200 reaches the caller; what was billed for it is in doubt."""
-    provider.fail("outline", error_event("overloaded_error"))
 
     def work() -> list[Any]:
         return events(ASK[endpoint](client, stream=True))
 
-    with client_for(endpoint, provider) as client:
-        batch = Batch(app, work, failures=0)
-        told = batch.deliver()
-        if isinstance(told, payonce.NotDone):
-            assert batch.deliver() is None
-    assert str(calls()[0].reason).startswith("answered HTTP 200 with an error event: ")
-    assert calls()[0].state is CallState.IN_DOUBT
+    with MeteredProvider(gzip=gzip) as provider, client_for(endpoint, provider) as client:
+        provider.fail("outline", error_event("overloaded_error"))
+        Batch(app, work, failures=0).deliver()
+        assert provider.billed("outline") == 1
+    (call,) = calls()
+    assert call.state is CallState.IN_DOUBT
+    assert str(call.reason).startswith("answered HTTP 200 with an error")
 
 
 def test_a_stream_that_is_cancelled_on_its_way_is_in_doubt(
-    app: payonce.Payonce, provider: MeteredProvider, calls: Calls
+    app: payonce.Payonce, provider: MeteredProvider, calls: Calls, gate: threading.Event
 ) -> None:
     """A task that is cancelled between two events leaves at once, and without a drain."""
 

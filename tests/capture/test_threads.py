@@ -7,12 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import openai
+from tests.capture.asking import chat
+from tests.capture.conftest import Batch
 
 import payonce
 from payonce.scope import current
 from payonce.testing import MeteredProvider
-from tests.capture.asking import chat
-from tests.capture.conftest import Batch
 
 
 def test_calls_in_a_pool_are_captured(

@@ -18,7 +18,7 @@ _HOOKS = (httpx_hook, threads)
 
 
 class Capture:
-    """What one app captures, until it is released; a context manager."""
+    """An app's capture, until it is released; a context manager."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -33,8 +33,8 @@ class Capture:
         self.release()
 
     def release(self) -> None:
-        """Capture no more; the hooks go with the last app. Again changes nothing."""
-        if registry.remove(self._settings):
+        """Let the app capture no more; the hooks go with the last app. Again changes nothing."""
+        if registry.remove(self._settings.app):
             for hook in _HOOKS:
                 hook.uninstall()
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from payonce.capture.wire import Seen, read_whole
+from payonce.capture.wire import ReadEvent, Seen, read_events, read_whole
 from payonce.failure.providers import CODES
 from payonce.journal.payload import grow
 from payonce.model import CallState, Kind, Payload, Receipt
@@ -25,8 +25,8 @@ _KEPT = frozenset({"content-type", "content-encoding", "date", "request-id", "re
 _KEPT_TOO = ("openai-", "anthropic-", "x-request-id", "x-ratelimit-")
 _HOP_BY_HOP = frozenset(
     {
-        *("connection", "content-length", "keep-alive", "proxy-authenticate"),
-        *("proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"),
+        *("connection", "keep-alive", "proxy-authenticate", "proxy-connection"),
+        *("te", "trailer", "transfer-encoding", "upgrade"),
     }
 )
 _MAYBE_BILLED = frozenset({408, 424, 499})
@@ -56,18 +56,27 @@ class Read:
         return Receipt(payload, model=self.seen.model, usage=self.seen.usage)
 
 
-def read_answer(status: int, headers: Headers, body: bytes) -> Read:
-    """Read an answer that came in one piece."""
-    seen = Seen()
+def read_answer(event: ReadEvent | None, status: int, headers: Headers, body: bytes) -> Read:
+    """Read an answer that came in one piece; nothing is read where no format is known.
+
+    A stream that ended without its finish event has the error "cut".
+    """
+    stored, seen = _stored(status, headers, body), Seen()
     plain = decoded(headers, body)
-    read_whole(plain, seen)
-    return Read(_stored(status, headers, body), seen, _readable(plain))
+    if event is None:
+        return Read(stored, seen, plain)
+    if not _is_stream(headers):
+        read_whole(plain, seen)
+        return Read(stored, seen, _readable(plain))
+    read_events(event, plain, seen)
+    if seen.error is None and not seen.finished:
+        seen.error = "cut"
+    return Read(stored, seen, _with_text(plain, seen))
 
 
 def read_stream(status: int, headers: Headers, body: bytes, seen: Seen) -> Read:
     """Put together what was read out of a stream, event by event."""
-    joined = msgspec.json.encode("".join(seen.texts))
-    return Read(_stored(status, headers, body), seen, b"%b\n%b" % (body, joined))
+    return Read(_stored(status, headers, body), seen, _with_text(body, seen))
 
 
 def unpack(payload: Payload) -> Stored:
@@ -85,11 +94,6 @@ def unpack(payload: Payload) -> Stored:
         raise ValueError(str(exc)) from exc
 
 
-def plain_of(stored: Stored) -> bytes:
-    """The decoded body of a kept answer, to look texts up in."""
-    return _readable(decoded(stored.headers, stored.body))
-
-
 def header(headers: Headers, name: str) -> str:
     """A header's value in lower case; empty where it is missing."""
     return next((value.lower() for key, value in headers if key.lower() == name), "")
@@ -102,8 +106,7 @@ def end_to_end(headers: Iterable[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
 
 def is_events(headers: Headers) -> bool:
     """Whether an answer is a stream of events that can be read as it comes."""
-    is_stream = header(headers, "content-type").startswith("text/event-stream")
-    return is_stream and header(headers, "content-encoding") in ("", "identity")
+    return _is_stream(headers) and header(headers, "content-encoding") in ("", "identity")
 
 
 def bill_of(status: int) -> CallState:
@@ -176,6 +179,15 @@ def _undone(coding: str, body: bytes) -> bytes:
 def _stored(status: int, headers: Headers, body: bytes) -> Stored:
     kept = tuple((key.lower(), value) for key, value in headers if _is_kept(key.lower()))
     return Stored(status, kept, body)
+
+
+def _is_stream(headers: Headers) -> bool:
+    return header(headers, "content-type").startswith("text/event-stream")
+
+
+def _with_text(plain: bytes, seen: Seen) -> bytes:
+    """A stream with its text in one piece behind it, so that it is found."""
+    return b"%b\n%b" % (plain, msgspec.json.encode("".join(seen.texts)))
 
 
 def _is_kept(name: str) -> bool:

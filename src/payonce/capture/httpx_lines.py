@@ -104,7 +104,7 @@ class SyncLine(_Line):
     def streamed(self, answer: Any, stream: Stream) -> Any:
         """The same answer, its body pulled through a stream."""
         body = self._bodies.pulled(answer.stream, stream)
-        stream.left_open(body.drain)
+        stream.left_open(body.left)
         answer.stream = body
         return answer
 
@@ -136,7 +136,7 @@ class AsyncLine(_Line):
     def streamed(self, answer: Any, stream: Stream) -> Any:
         """The same answer, its body pulled through a stream."""
         body = self._bodies.apulled(answer.stream, stream)
-        stream.left_open(body.drain)
+        stream.left_open(body.left)
         answer.stream = body
         return answer
 
@@ -154,6 +154,13 @@ class _Kept:
         yield self._body
 
 
+class _Done:
+    """What is done already, for those who await it."""
+
+    def __await__(self) -> Iterator[None]:
+        return iter(())
+
+
 class _Pulled:
     """A body that goes through a `Stream`, by blocking."""
 
@@ -166,8 +173,15 @@ class _Pulled:
             yield chunk
 
     def close(self) -> None:
-        """Read what the caller left, unless the process is on its way out."""
-        if isinstance(sys.exception(), KeyboardInterrupt | SystemExit):
+        """Read what the caller left, unless the process is on its way out.
+
+        A generator may be closed by the garbage collector, which runs on any thread, the
+        journal's too: nothing can be waited for there. The run reads the rest at its end.
+        """
+        why = sys.exception()
+        if isinstance(why, GeneratorExit) and not self._stream.settled:
+            return
+        if isinstance(why, KeyboardInterrupt | SystemExit):
             self._stream.abandon()
         self.drain()
 
@@ -177,6 +191,11 @@ class _Pulled:
             self._locked(self._stream.drain)
         finally:
             self._source.close()
+
+    def left(self) -> _Done:
+        """The same for the run's end, where an asynchronous run awaits it."""
+        self.drain()
+        return _Done()
 
     def _locked(self, way: Callable[[], Any]) -> Any:
         with self._lock:
@@ -204,6 +223,17 @@ class _APulled:
         if task is not None and task.cancelling():
             self._stream.abandon()
         await self.drain()
+
+    def left(self) -> Any:
+        """Read to the end, where the loop is still there that it came in by."""
+        import asyncio
+
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            self._stream.abandon()
+            return None
+        return self.drain()
 
     async def drain(self) -> None:
         """Read to the end, and close."""

@@ -23,8 +23,9 @@ from payonce.capture import answers
 from payonce.capture.answers import Headers
 from payonce.capture.recognise import Billed
 from payonce.capture.stream import Stream
+from payonce.capture.wire import let_through
 from payonce.effects import Invoke, Way
-from payonce.errors import NotReplayable
+from payonce.errors import NotReplayable, Rejected
 from payonce.model import CallState
 from payonce.scope import RunScope
 from payonce.step import Ticket, begin, complete, fail
@@ -98,9 +99,12 @@ def record(scope: RunScope, billed: Billed, body: bytes, line: Line) -> Way[Any]
         Stop: the call must not be made.
         Rejected: all answers that may be asked for were rejected.
     """
-    ticket = yield from begin(scope, billed.asked(body))
+    try:
+        ticket = yield from begin(scope, billed.asked(body))
+    except Rejected as exc:
+        raise let_through(exc, billed.wire) from None
     if ticket.receipt is not None:
-        return _replayed(scope, ticket, line)
+        return _replayed(scope, billed, ticket, line)
     try:
         answer = yield Invoke(line.send)
     except BaseException as exc:
@@ -108,14 +112,15 @@ def record(scope: RunScope, billed: Billed, body: bytes, line: Line) -> Way[Any]
     return (yield from _answered(scope, billed, ticket, line, answer))
 
 
-def _replayed(scope: RunScope, ticket: Ticket, line: Line) -> Any:
+def _replayed(scope: RunScope, billed: Billed, ticket: Ticket, line: Line) -> Any:
     assert ticket.receipt is not None
     try:
         stored = answers.unpack(ticket.receipt)
     except ValueError as exc:
         raise scope.stop(NotReplayable(ticket.asked.name, ticket.call.id, str(exc))) from exc
-    scope.answered(answers.plain_of(stored), ticket.call)
-    return line.made(stored.status, stored.headers, stored.body)
+    kept = (stored.status, stored.headers, stored.body)
+    scope.answered(answers.read_answer(billed.wire.event, *kept).plain, ticket.call)
+    return line.made(*kept)
 
 
 def _answered(scope: RunScope, billed: Billed, ticket: Ticket, line: Line, answer: Any) -> Way[Any]:
@@ -130,7 +135,7 @@ def _answered(scope: RunScope, billed: Billed, ticket: Ticket, line: Line, answe
         body = yield Invoke(lambda: line.read(answer))
     except BaseException as exc:
         return _unanswered(scope, billed, ticket, line, exc)
-    yield from _keep(scope, ticket, answers.read_answer(status, headers, body))
+    yield from _keep(scope, ticket, answers.read_answer(event, status, headers, body))
     return line.whole(answer, body)
 
 

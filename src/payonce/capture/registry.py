@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from dataclasses import dataclass
 from typing import Literal
 
 from payonce.capture.recognise import Billed, Sent, recognise
 from payonce.capture.recording import is_sending
+from payonce.capture.wire import let_through
 from payonce.errors import OutsideRun
 from payonce.policy import Doubt
 from payonce.scope import RunScope, current
@@ -40,11 +40,10 @@ def add(settings: Settings) -> None:
         _settings[id(settings.app)] = settings
 
 
-def remove(settings: Settings) -> bool:
-    """Let an app capture no more, unless it was told anew; True when none is left that does."""
+def remove(app: object) -> bool:
+    """Let an app capture no more; True when none is left that does."""
     with _lock:
-        if _settings.get(id(settings.app)) is settings:
-            del _settings[id(settings.app)]
+        _settings.pop(id(app), None)
         return not _settings
 
 
@@ -76,14 +75,4 @@ def claim(sent: Sent) -> tuple[RunScope, Billed] | None:
 def _refuse(sent: Sent) -> None:
     for settings in list(_settings.values()):
         if settings.outside == "refuse" and (billed := settings.recognise(sent)) is not None:
-            raise _as_of(billed)
-
-
-def _as_of(billed: Billed) -> OutsideRun:
-    """The error, as a kind of the SDK's own root error too, which its SDK lets through."""
-    module, _, name = billed.wire.root_error.partition(":")
-    root = getattr(sys.modules.get(module), name, None)
-    if not isinstance(root, type):
-        return OutsideRun(billed.name)
-    own: type[OutsideRun] = type("OutsideRun", (OutsideRun, root), {"__module__": __name__})
-    return own(billed.name)
+            raise let_through(OutsideRun(billed.name), billed.wire)

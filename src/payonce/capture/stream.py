@@ -17,8 +17,9 @@ from typing import Any
 from payonce import policy
 from payonce.capture.answers import Headers, Read, read_stream
 from payonce.capture.sse import Event, Splitter
-from payonce.capture.wire import Seen, Sign
+from payonce.capture.wire import ReadEvent, Seen, Sign
 from payonce.effects import Invoke, Way
+from payonce.journal.writer import Write
 from payonce.model import CallState
 from payonce.scope import RunScope
 from payonce.step import Ticket, complete, fail
@@ -43,7 +44,7 @@ class Stream:
         scope: RunScope,
         ticket: Ticket,
         head: tuple[int, Headers],
-        event: Callable[[Event, Seen], Sign],
+        event: ReadEvent,
         chunk: Callable[[], Any],
     ) -> None:
         self.settled = False
@@ -93,9 +94,11 @@ class Stream:
             return
         if self._sign in (Sign.FINISH, Sign.LAST):
             call = self._ticket.call
-            next(complete(self._scope, self._ticket, self._read().receipt()))
-            self._scope.free(call.step_key, call.occurrence)
             self._close()
+            write = next(complete(self._scope, self._ticket, self._read().receipt()))
+            assert isinstance(write, Write)
+            write.later()
+            self._scope.free(call.step_key, call.occurrence)
         else:
             self._fail(reason)
 

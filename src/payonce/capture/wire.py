@@ -5,14 +5,17 @@ A provider is one file with one `Wire` in it, named in `recognise.WIRES`.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
-from payonce.capture.sse import Event
+from payonce.capture.sse import Event, Splitter
+
+E = TypeVar("E", bound=Exception)
 
 
 class Sign(Enum):
@@ -31,11 +34,15 @@ class Sign(Enum):
 
 @dataclass(slots=True)
 class Seen:
-    """What was read out of an answer so far; `error` is the provider's word for what failed."""
+    """What was read out of an answer so far.
+
+    `error` is the provider's word for what failed; `texts` are the pieces of a streamed text.
+    """
 
     model: str | None = None
     usage: dict[str, Any] | None = None
     error: str | None = None
+    finished: bool = False
     texts: list[str] = field(default_factory=list)
 
     def take(self, model: Any, usage: Any) -> None:
@@ -49,6 +56,9 @@ class Seen:
         """Keep the most telling word of an error object."""
         words = [error.get("code"), error.get("type")] if isinstance(error, dict) else [error]
         self.error = next((word for word in words if isinstance(word, str) and word), "error")
+
+
+ReadEvent = Callable[[Event, Seen], Sign]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +77,7 @@ class Wire:
     name: str
     hosts: tuple[str, ...]
     paths: tuple[str, ...]
-    event: Callable[[Event, Seen], Sign] | None
+    event: ReadEvent | None
     refusal: Callable[[str, str], Mapping[str, Any]]
     root_error: str = ""
 
@@ -89,6 +99,12 @@ def read_whole(body: bytes, seen: Seen) -> None:
         seen.fail(whole.error)
 
 
+def read_events(event: ReadEvent, body: bytes, seen: Seen) -> None:
+    """Read a stream that is there as a whole."""
+    signs = {event(each, seen) for each in Splitter().feed(body)}
+    seen.finished = not signs.isdisjoint((Sign.FINISH, Sign.LAST))
+
+
 def read_data(event: Event) -> dict[str, Any]:
     """An event's data, where it is a JSON object; else nothing."""
     try:
@@ -106,6 +122,16 @@ def objects(value: Any) -> list[dict[str, Any]]:
 def object_of(value: Any) -> dict[str, Any]:
     """The value itself where it is an object; else an empty one."""
     return value if isinstance(value, dict) else {}
+
+
+def let_through(error: E, wire: Wire) -> E:
+    """Make an error one of the SDK's own errors too, which the SDK doesn't wrap or retry."""
+    module, _, name = wire.root_error.partition(":")
+    root = getattr(sys.modules.get(module), name, None)
+    if isinstance(root, type) and issubclass(root, Exception) and not isinstance(error, root):
+        own = type(error)
+        error.__class__ = type(own.__name__, (own, root), {"__module__": own.__module__})
+    return error
 
 
 def generic(host: str) -> Wire:

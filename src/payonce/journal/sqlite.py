@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from payonce.journal import rows, spill
+from payonce.journal.forking import survives_fork
 from payonce.journal.payload import shrink
 from payonce.journal.protocol import (
     Closing,
@@ -58,6 +59,19 @@ class SqliteJournal:
         self._file = SqliteFile(path, clock, patience)
         self._writer = Writer(self._file)
         self._spill = spill.SpillFolder(path)
+        survives_fork(self)
+
+    def before_fork(self) -> None:
+        self._writer.pause()
+        self._file.pause()
+
+    def after_fork_in_parent(self) -> None:
+        self._file.resume()
+        self._writer.resume()
+
+    def after_fork_in_child(self) -> None:
+        self._file.start_anew()
+        self._writer.start_anew()
 
     def now(self) -> float:
         return self._clock()
@@ -257,6 +271,8 @@ class SqliteJournal:
         for path in self._spill.files():
             try:
                 spilled = spill.read(path)
+            except FileNotFoundError:  # another process was faster
+                continue
             except (OSError, msgspec.MsgspecError) as exc:
                 _log.error("the spilled receipt %s can't be read and was left there: %s", path, exc)
                 continue
@@ -311,7 +327,10 @@ def _set_result(execute: Execute, closing: Closing, now: float) -> bool:
         return False
     place = {"run_id": closing.run_id, "attempt": closing.attempt, "now": now}
     execute(_Q["add_payload"], columns(shrink(closing.result)))
-    return bool(execute(_Q["set_result"], place))
+    if execute(_Q["set_result"], place):
+        return True
+    execute(_Q["drop_last_payload"], {})
+    return False
 
 
 def _shrunk(receipt: Receipt) -> Receipt:
@@ -330,7 +349,7 @@ def _complete(db: sqlite3.Connection, call_id: int, receipt: Receipt, now: float
     }
     answer = db.execute(_Q["add_payload"], columns(receipt.answer)).lastrowid
     if not db.execute(_Q["complete_call"], fields | {"answer_id": answer}).rowcount:
-        db.execute(_Q["drop_payload"], {"payload_id": answer})
+        db.execute(_Q["drop_last_payload"])
 
 
 def _merge(db: sqlite3.Connection, spilled: spill.Spilled) -> None:

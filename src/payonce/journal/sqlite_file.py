@@ -8,8 +8,8 @@ survives the process, and is made to survive the machine by the next full commit
 from __future__ import annotations
 
 import contextlib
-import os
 import sqlite3
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,13 +22,9 @@ T = TypeVar("T")
 _MAGIC = b"SQLite format 3\x00"
 _OLDEST = (3, 37, 0)  # STRICT tables: https://sqlite.org/stricttables.html
 
-# Connections that a fork brought along: using or closing them here could corrupt the file
-# (https://sqlite.org/howtocorrupt.html, 2.6), so they are kept, untouched, for ever.
-_inherited: list[object] = []
-
 
 class SqliteFile:
-    """One journal file; connections are opened when first needed, and anew after a fork."""
+    """One journal file; connections are opened when first needed."""
 
     def __init__(self, path: Path, clock: Callable[[], float], patience: float) -> None:
         if sqlite3.sqlite_version_info < _OLDEST:
@@ -40,11 +36,15 @@ class SqliteFile:
         self._writing: sqlite3.Connection | None = None
         self._durable: bool | None = None
         self._readers: list[sqlite3.Connection] = []
-        self._pid = os.getpid()
+        self._reset()
+
+    def _reset(self) -> None:
+        self._reads = 0
+        self._reading = threading.Condition()
+        self._paused = False
 
     def begin(self, *, durable: bool) -> sqlite3.Connection:
         """A transaction on the one connection that writes; `durable` makes its commit fsync."""
-        self._leave_inherited()
         if self._writing is None:
             self._writing = self._opened()
         if durable is not self._durable:
@@ -86,29 +86,45 @@ class SqliteFile:
 
     def read(self, query: Callable[[sqlite3.Connection], T]) -> T:
         """Do one read on a connection that no other thread is using."""
-        self._leave_inherited()
+        with self._reading:
+            while self._paused:
+                self._reading.wait()
+            self._reads += 1
         try:
-            reader = self._readers.pop()
-        except IndexError:
-            reader = self._opened()
-        result = query(reader)
-        self._readers.append(reader)
-        return result
+            reader = self._readers.pop() if self._readers else self._opened()
+            result = query(reader)
+            self._readers.append(reader)
+            return result
+        finally:
+            with self._reading:
+                self._reads -= 1
+                self._reading.notify_all()
+
+    def pause(self) -> None:
+        """Wait for the reads that are under way, let none begin, and close all connections."""
+        with self._reading:
+            self._paused = True
+            while self._reads:
+                self._reading.wait()
+        self.close()
+
+    def resume(self) -> None:
+        """Let reads go on."""
+        with self._reading:
+            self._paused = False
+            self._reading.notify_all()
+
+    def start_anew(self) -> None:
+        """Forget, in a forked child, what the parent's threads were doing."""
+        self._reset()
 
     def close(self) -> None:
         """Close all connections; the next use opens them again."""
-        self._leave_inherited()
         writing, self._writing, self._durable = self._writing, None, None
         readers, self._readers = self._readers, []
         for connection in (writing, *readers):
             if connection is not None:
                 connection.close()
-
-    def _leave_inherited(self) -> None:
-        if self._pid != os.getpid():
-            _inherited.append((self._writing, self._readers))
-            self._writing, self._durable, self._readers = None, None, []
-            self._pid = os.getpid()
 
     def _opened(self) -> sqlite3.Connection:
         _check(self.path)

@@ -11,7 +11,6 @@ survive the process does not.
 from __future__ import annotations
 
 import atexit
-import os
 import threading
 import weakref
 from collections import deque
@@ -45,7 +44,10 @@ class Write(Generic[T]):
     `otherwise` is called in place of failing, with what went wrong.
     """
 
-    __slots__ = ("_done", "_error", "_future", "_value", "_writer", "do", "durable", "otherwise")
+    __slots__ = (
+        *("_done", "_error", "_future", "_value", "_writer"),
+        *("do", "durable", "otherwise", "undo"),
+    )
 
     def __init__(
         self,
@@ -60,6 +62,7 @@ class Write(Generic[T]):
         self._value: T | None = None
         self._error: BaseException | None = None
         self._future: Future[T] | None = None
+        self.undo: Callable[[T], object] | None = None
 
     def now(self) -> T:
         """Do it, and return its value once it is committed."""
@@ -76,6 +79,17 @@ class Write(Generic[T]):
         self._writer.follow(self)
         return future
 
+    def unwanted(self, undo: Callable[[T], object]) -> None:
+        """Nobody waits for it any more: `undo` is called with its value, once that is there."""
+        self.undo = undo
+        if self._done:
+            self._undone()
+
+    def _undone(self) -> None:
+        undo, self.undo = self.undo, None
+        if undo is not None and self._error is None:
+            undo(cast(T, self._value))
+
     @property
     def done(self) -> bool:
         """Whether it is committed, or has failed."""
@@ -89,6 +103,7 @@ class Write(Generic[T]):
             except Exception as exc:
                 error = exc
         self._value, self._error, self._done = value, error, True
+        self._undone()
         if self._future is not None:
             if error is None:
                 self._future.set_result(value)
@@ -100,7 +115,7 @@ End = tuple[Write[Any], Any, BaseException | None]
 
 
 class Writer(Generic[C]):
-    """Does the writes of one process on one database; starts anew after a fork."""
+    """Does the writes of one process on one database."""
 
     def __init__(self, transactions: Transactions[C], *, most: int = 256) -> None:
         self._transactions = transactions
@@ -144,6 +159,18 @@ class Writer(Generic[C]):
                     )
                     self._thread.start()
         self._asked.release()
+
+    def pause(self) -> None:
+        """Wait for the commit that is under way, and let no other begin in this process."""
+        self._committing.acquire()
+
+    def resume(self) -> None:
+        """Let commits go on."""
+        self._committing.release()
+
+    def start_anew(self) -> None:
+        """Forget, in a forked child, what the parent's threads have asked for."""
+        self._reset()
 
     def flush(self) -> None:
         """Return when all that was asked for is written."""
@@ -214,15 +241,9 @@ def _end(ends: list[End]) -> None:
 _writers: weakref.WeakSet[Writer[Any]] = weakref.WeakSet()
 
 
-def _after_fork() -> None:
-    for writer in list(_writers):
-        writer._reset()
-
-
 def _at_exit() -> None:
     for writer in list(_writers):
         writer.flush()
 
 
-os.register_at_fork(after_in_child=_after_fork)
 atexit.register(_at_exit)

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import sqlite3
 import threading
 from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
+
+from payonce.journal.forking import survives_fork
 
 _log = logging.getLogger("payonce")
 _SCHEMA = (
@@ -25,9 +26,6 @@ _SCHEMA = (
 )
 AWAY = "?"
 ABSENT = "absent"
-
-# Connections that a fork brought along must not be used, nor closed, by the child.
-_inherited: list[object] = []
 
 
 class SqliteSchema:
@@ -70,30 +68,33 @@ class SqliteFileSchema(SqliteSchema):
         super().__init__(f"sqlite:{file.name}", self._opened)
         self._file = file
         self._lock = threading.Lock()
-        self._kept: tuple[tuple[int, int, int], sqlite3.Connection] | None = None
-        os.register_at_fork(after_in_child=self._after_fork)
+        self._kept: tuple[tuple[int, int], sqlite3.Connection] | None = None
+        survives_fork(self)
 
     def fingerprint(self) -> str:
         """The same; "absent" where there is no such file."""
         try:
             status = self._file.stat()
+            identity = (status.st_dev, status.st_ino)
             with self._lock:
-                identity = (os.getpid(), status.st_dev, status.st_ino)
-                return self.read(self._connection(identity).cursor(), identity[1:])
+                return self.read(self._connection(identity).cursor(), identity)
         except FileNotFoundError:
             return ABSENT
         except (OSError, sqlite3.Error) as exc:
             _log.info("the schema of %s can't be read just now: %s", self.name, exc)
             return AWAY
 
-    def _connection(self, identity: tuple[int, int, int]) -> sqlite3.Connection:
-        if self._kept is not None and self._kept[0] != identity:
-            with suppress(sqlite3.Error):
-                self._kept[1].close()
-            self._kept = None
-        if self._kept is None:
+    def _connection(self, identity: tuple[int, int]) -> sqlite3.Connection:
+        if self._kept is None or self._kept[0] != identity:
+            self._close()
             self._kept = (identity, self._opened())
         return self._kept[1]
+
+    def _close(self) -> None:
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            with suppress(sqlite3.Error):
+                kept[1].close()
 
     def _opened(self) -> sqlite3.Connection:
         return sqlite3.connect(
@@ -104,6 +105,15 @@ class SqliteFileSchema(SqliteSchema):
             check_same_thread=False,
         )
 
-    def _after_fork(self) -> None:
-        _inherited.append(self._kept)
-        self._kept, self._lock = None, threading.Lock()
+    def before_fork(self) -> None:
+        """Close the connection, and open none until the fork is done."""
+        self._lock.acquire()
+        self._close()
+
+    def after_fork_in_parent(self) -> None:
+        """Go on."""
+        self._lock.release()
+
+    def after_fork_in_child(self) -> None:
+        """Go on."""
+        self._lock.release()

@@ -127,15 +127,17 @@ WHERE run_id = :run_id AND step_key = :step_key AND occurrence = :occurrence AND
 -- A value that is too large or too rarely read for the hot rows.
 INSERT INTO payonce_payloads (codec, body) VALUES (:codec, :body);
 
--- name: drop_payload
--- A second answer of a call that has its receipt already.
-DELETE FROM payonce_payloads WHERE id = :payload_id;
+-- name: drop_last_payload
+-- The one that was added just before, and that nothing points to: a second answer of a call that
+-- has its receipt already, or the result of an attempt that lost its lease.
+DELETE FROM payonce_payloads WHERE id = last_insert_rowid();
 
 -- name: complete_call
 -- Not fenced: a receipt that comes late is kept, never refused; the first receipt stays.
 UPDATE payonce_calls
 SET state = 'paid', answer_id = :answer_id, model = coalesce(:model, model), usage = :usage,
-    cost_nanos = :cost_nanos, currency = :currency, reason = NULL, ended_at = :now
+    cost_nanos = :cost_nanos, currency = :currency, ended_at = :now,
+    reason = CASE WHEN resolution IS NULL THEN NULL ELSE reason END
 WHERE id = :call_id AND state <> 'paid';
 
 -- name: end_call
@@ -153,7 +155,7 @@ UPDATE payonce_calls
 SET resolution = :resolution, reason = :reason,
     state = CASE WHEN :resolution = 'did_not_happen' THEN 'released' ELSE state END,
     rejected = CASE WHEN :resolution = 'pay_again' AND state = 'paid' THEN 1 ELSE rejected END
-WHERE id = :call_id AND state IN ('in_doubt', 'paid');
+WHERE id = :call_id AND (state = 'in_doubt' OR (state = 'paid' AND :resolution = 'pay_again'));
 
 -- name: calls_of_run
 -- All that a run knows of its calls, with every answer: replay is then a dict look-up.

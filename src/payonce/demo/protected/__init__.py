@@ -1,0 +1,1 @@
+"""Front of the demo: the same app with payonce; copied and started by the second act."""

@@ -1,0 +1,42 @@
+"""The course, whose third text comes in an object that nothing can be made of again."""
+
+import os
+import sqlite3
+import threading
+from contextlib import closing
+from typing import Any
+
+from llm import ask
+from told import count, main
+
+from payonce import Payonce
+
+app = Payonce(lease=float(os.environ.get("LEASE", "30")))
+app.watch("sqlite:///school.db")
+
+
+class Odd:
+    def __init__(self, text: str) -> None:
+        self.text, self.lock = text, threading.Lock()
+
+    def __repr__(self) -> str:
+        return f"<Odd {self.text}>"
+
+
+@app.step(cost="0.02 USD", in_doubt="retry")
+def write(part: str, course_id: int) -> Any:
+    text = ask(f"[{part}] of course {course_id}")
+    return Odd(text) if part == "three" else text
+
+
+@app.job(key="course:{course_id}", backoff=0.01, wait=float(os.environ.get("WAIT", "10")))
+def generate(course_id: int) -> list[str]:
+    texts = [write(part, course_id) for part in ("one", "two", "three", "four", "five")]
+    count("writes")
+    with closing(sqlite3.connect("school.db", timeout=0.1)) as db, db:
+        db.execute("INSERT INTO courses (id, outline) VALUES (?, ?)", (course_id, texts[0]))
+    return [str(text) for text in texts]
+
+
+if __name__ == "__main__":
+    main(app, generate, 42)

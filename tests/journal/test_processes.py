@@ -1,0 +1,104 @@
+"""The exam: many processes, some of which die, lose nothing that was promised."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from payonce.journal import journal_at
+from payonce.journal.protocol import RunFilter
+
+from tests.journal.making import found, opened, opening
+from tests.journal.programs import OPENER, ROOT, WRITER, ended, started
+from tests.journal.stores import SqliteStore
+
+
+@pytest.mark.parametrize(
+    ("word", "state"), [("intent", "intended"), ("paid", "paid"), ("later", "paid")]
+)
+def test_what_was_answered_survives_the_process(
+    sqlite_store: SqliteStore, word: str, state: str
+) -> None:
+    """After `kill -9` an intent is there, and a receipt that was answered for is there."""
+    assert ended(started(WRITER, sqlite_store.url, word)) == -signal.SIGKILL
+    journal = sqlite_store.journal()
+    [call] = journal.calls(found(journal).id)
+    assert call.state == state
+    assert (call.answer is not None) is (state == "paid")
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+def test_a_receipt_waits_for_the_disk(tmp_path: Path) -> None:
+    """A receipt costs one fsync of the log; an intent costs none."""
+    syncs = {}
+    for word in ("intent", "paid"):
+        url, trace = f"sqlite:///{tmp_path}/{word}.db", tmp_path / f"{word}.trace"
+        command = ["strace", "-f", "-y", "-e", "trace=fsync,fdatasync", "-o", str(trace)]
+        program = [sys.executable, "-c", WRITER, url, word]
+        done = subprocess.run(
+            command + program,
+            cwd=ROOT,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            timeout=18,
+            check=False,
+        )
+        if b"ptrace" in done.stderr:
+            pytest.skip("processes may not be traced here")
+        syncs[word] = len(re.findall(r"(?:fsync|fdatasync)\(\d+<[^>]*\.db-wal>", trace.read_text()))
+    assert syncs["paid"] > syncs["intent"]
+
+
+def test_processes_that_open_a_new_file_at_once_all_can(sqlite_store: SqliteStore) -> None:
+    """Eight processes that find no file make one journal together."""
+    processes = [started(OPENER, sqlite_store.url, f"course:{n}") for n in range(8)]
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    assert [ended(process) for process in processes] == [0] * 8
+    assert len(sqlite_store.journal().runs(RunFilter())) == 8
+    assert len(sqlite_store.execute("SELECT * FROM payonce_migrations")) == 1
+
+
+def _in_child(work: object) -> int:
+    pid = os.fork()
+    if pid == 0:
+        try:
+            work()  # type: ignore[operator]
+        except BaseException:
+            os._exit(1)
+        os._exit(0)
+    return pid
+
+
+def test_a_forked_child_writes_beside_its_parent(sqlite_store: SqliteStore) -> None:
+    """Parent and children use the journal that one of them opened before the fork."""
+    journal = journal_at(sqlite_store.url, patience=10)
+    opened(journal, "before")
+    children = []
+    for child in range(2):
+
+        def work(child: int = child) -> None:
+            for n in range(20):
+                assert journal.open(opening(f"child:{child}:{n}")).now() is not None
+            assert len(journal.runs(RunFilter(limit=1000))) >= 21
+
+        children.append(_in_child(work))
+    for n in range(20):
+        opened(journal, f"parent:{n}")
+    assert [os.waitpid(pid, 0)[1] for pid in children] == [0, 0]
+    assert len(journal.runs(RunFilter(limit=1000))) == 61
+    journal.stop()
+    with closing(sqlite_store.connect()) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]

@@ -1,0 +1,171 @@
+"""A receipt that the journal can't take is kept in a file, until the journal can."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+from payonce.journal import journal_at
+from payonce.journal.protocol import Journal
+from payonce.journal.spill import read
+
+from tests.journal.making import called, intended, opened, paid, receipt
+from tests.journal.making import intent as intent_of
+from tests.journal.programs import MERGER, ended, started
+from tests.journal.stores import SqliteStore
+
+
+@contextmanager
+def _locked(store: SqliteStore) -> Iterator[None]:
+    """Another process's transaction that does not end."""
+    with closing(sqlite3.connect(store.path, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        yield
+        other.execute("ROLLBACK")
+
+
+@pytest.fixture
+def impatient(sqlite_store: SqliteStore) -> Iterator[Journal]:
+    """A journal that waits for others for no more than a moment."""
+    journal = journal_at(sqlite_store.url, clock=sqlite_store.clock, patience=0.05)
+    yield journal
+    journal.stop()
+
+
+def _folder(store: SqliteStore) -> Path:
+    return store.path.with_name("journal.db.spill")
+
+
+def _spilled(store: SqliteStore, journal: Journal, text: str = "answer") -> int:
+    """A call whose receipt lies in the spill folder."""
+    run = opened(journal)
+    call_id = intended(journal, run)
+    with _locked(store):
+        journal.complete(call_id, intent_of(run), receipt(text, cost_nanos=5)).now()
+    return call_id
+
+
+def test_a_receipt_is_spilled_when_the_journal_is_locked(
+    sqlite_store: SqliteStore, impatient: Journal, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The caller has its answer, the file has the receipt, and the log says where."""
+    call_id = _spilled(sqlite_store, impatient)
+    [file] = _folder(sqlite_store).iterdir()
+    assert (read(file).call_id, read(file).receipt.cost_nanos) == (call_id, 5)
+    assert str(file) in caplog.text
+    assert called(impatient, call_id).state == "intended"
+
+
+def test_a_spilled_receipt_is_for_its_owner_only(
+    sqlite_store: SqliteStore, impatient: Journal
+) -> None:
+    """Nobody else of the machine may read what was answered."""
+    _spilled(sqlite_store, impatient)
+    folder = _folder(sqlite_store)
+    [file] = folder.iterdir()
+    assert (stat.S_IMODE(folder.stat().st_mode), stat.S_IMODE(file.stat().st_mode)) == (
+        0o700,
+        0o600,
+    )
+
+
+def test_a_spilled_receipt_is_merged_by_the_next_open(
+    sqlite_store: SqliteStore, impatient: Journal
+) -> None:
+    """Before the next attempt reads its calls, the receipt is in the journal again."""
+    call_id = _spilled(sqlite_store, impatient, "kept")
+    sqlite_store.clock.move(31)
+    run = opened(impatient)
+    [call] = impatient.calls(run.id)
+    assert call.answer is not None
+    assert (call.id, call.state, call.answer.body) == (call_id, "paid", b'"kept"')
+    assert call.cost_nanos == 5
+    impatient.stop()
+    assert list(_folder(sqlite_store).iterdir()) == []
+
+
+def test_another_process_merges_it_too(sqlite_store: SqliteStore, impatient: Journal) -> None:
+    """Whoever opens any run next on this machine merges what was left behind."""
+    call_id = _spilled(sqlite_store, impatient)
+    assert ended(started(MERGER, sqlite_store.url)) == 0
+    assert called(impatient, call_id).state == "paid"
+    assert list(_folder(sqlite_store).iterdir()) == []
+
+
+def test_a_spilled_receipt_brings_its_call_back(
+    sqlite_store: SqliteStore, impatient: Journal
+) -> None:
+    """Where a crash of the machine took the intent away, call and receipt come back together."""
+    call_id = _spilled(sqlite_store, impatient)
+    sqlite_store.execute(f"DELETE FROM payonce_calls WHERE id = {call_id}")
+    other = opened(impatient, "course:2")
+    paid(impatient, other)
+    [run] = [s for s in sqlite_store.execute("SELECT id FROM payonce_runs WHERE key = 'course:1'")]
+    [call] = impatient.calls(run[0])
+    assert (call.step_key, call.state, call.cost_nanos) == ("outline", "paid", 5)
+
+
+def test_an_unreadable_spill_file_is_left_there(
+    sqlite_store: SqliteStore, impatient: Journal, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What can't be read is named in the log and kept; the others are merged."""
+    call_id = _spilled(sqlite_store, impatient)
+    broken = _folder(sqlite_store) / "1-broken.json"
+    broken.write_text('{"call_id": 1')
+    with caplog.at_level(logging.ERROR, "payonce"):
+        opened(impatient, "course:2")
+    assert str(broken) in caplog.text
+    impatient.stop()
+    assert list(_folder(sqlite_store).iterdir()) == [broken]
+    assert called(impatient, call_id).state == "paid"
+
+
+def test_a_spill_that_cannot_be_merged_is_kept(
+    sqlite_store: SqliteStore, impatient: Journal, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A receipt of a run that the journal doesn't know stays in its file."""
+    _spilled(sqlite_store, impatient)
+    [file] = _folder(sqlite_store).iterdir()
+    file.write_text(file.read_text().replace('"run_id":1', '"run_id":77'))
+    assert read(file).intent.run_id == 77
+    with caplog.at_level(logging.ERROR, "payonce"):
+        opened(impatient, "course:2")
+        impatient.stop()
+    assert file.exists()
+    assert f"{file} could not be merged" in caplog.text
+
+
+def test_the_temporary_folder_is_the_last_resort(
+    sqlite_store: SqliteStore, impatient: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the folder beside the journal can't be written, the machine's temporary one is used."""
+    last = tmp_path / "tmp"
+    last.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(last))
+    journal = journal_at(sqlite_store.url, clock=sqlite_store.clock, patience=0.05)
+    _folder(sqlite_store).write_text("in the way")
+    call_id = _spilled(sqlite_store, journal)
+    assert len(list(last.glob("payonce-spill-*/*.json"))) == 1
+    opened(journal, "course:2")
+    journal.stop()
+    assert called(impatient, call_id).state == "paid"
+
+
+def test_a_receipt_that_nothing_can_take_is_a_failure(
+    sqlite_store: SqliteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where no folder can be written either, the caller is told."""
+    last = tmp_path / "tmp"
+    last.write_text("in the way")
+    monkeypatch.setattr(tempfile, "tempdir", str(last))
+    journal = journal_at(sqlite_store.url, clock=sqlite_store.clock, patience=0.05)
+    _folder(sqlite_store).write_text("in the way")
+    with pytest.raises(OSError, match=r"(?i)exists|not a directory"):
+        _spilled(sqlite_store, journal)
+    journal.stop()

@@ -1,0 +1,75 @@
+"""The exam: a run is closed inside the user's own transaction, or not at all."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from contextlib import closing as shutting
+from typing import Any
+
+from payonce.journal.protocol import Execute
+
+from tests.journal.making import closing, found, opened, receipt
+from tests.journal.stores import SqliteStore
+
+
+def _by(connection: sqlite3.Connection) -> Execute:
+    def execute(sql: str, given: Mapping[str, Any]) -> int:
+        return connection.execute(sql, given).rowcount
+
+    return execute
+
+
+def test_a_committed_transaction_ends_the_run(sqlite_store: SqliteStore) -> None:
+    """With the user's own rows come the run's end, its value and what the queue was told."""
+    journal = sqlite_store.journal()
+    run = opened(journal)
+    sqlite_store.execute("CREATE TABLE courses (id)")
+    with shutting(sqlite_store.connect()) as user:
+        user.execute("INSERT INTO courses VALUES (1)")
+        assert journal.close_within(_by(user), closing(run, result=receipt("value").answer))
+        assert found(journal).state == "running"
+        user.commit()
+    done = found(journal)
+    assert done.result is not None
+    assert (done.state, done.lease_owner, done.result.body) == ("done", None, b'"value"')
+    assert [attempt.outcome for attempt in journal.attempts(run.id)] == ["done"]
+    assert [arrival.answer for arrival in journal.arrivals(run.id)] == ["done"]
+
+
+def test_a_transaction_rolled_back_leaves_the_run(sqlite_store: SqliteStore) -> None:
+    """Without the user's rows the run goes on, under the same lease."""
+    journal = sqlite_store.journal()
+    run = opened(journal)
+    with shutting(sqlite_store.connect()) as user:
+        assert journal.close_within(_by(user), closing(run, result=receipt("value").answer))
+        user.rollback()
+    assert found(journal) == run
+    assert sqlite_store.execute("SELECT count(*) FROM payonce_payloads") == [(0,)]
+    assert journal.close(closing(run)).now()
+
+
+def test_a_run_closed_within_still_gets_its_value(sqlite_store: SqliteStore) -> None:
+    """A value that is known only after the user's transaction is added to the finished run."""
+    journal = sqlite_store.journal()
+    run = opened(journal)
+    with shutting(sqlite_store.connect()) as user:
+        assert journal.close_within(_by(user), closing(run))
+        user.commit()
+    assert found(journal).result is None
+    assert journal.close(closing(run, result=receipt("value").answer)).now()
+    result = found(journal).result
+    assert result is not None
+    assert result.body == b'"value"'
+
+
+def test_closing_within_is_fenced(sqlite_store: SqliteStore) -> None:
+    """An attempt that lost its lease can't end the run by the back door."""
+    journal = sqlite_store.journal()
+    first = opened(journal)
+    sqlite_store.clock.move(31)
+    second = opened(journal, owner="two")
+    with shutting(sqlite_store.connect()) as user:
+        assert not journal.close_within(_by(user), closing(first, result=receipt("late").answer))
+        user.commit()
+    assert found(journal) == second

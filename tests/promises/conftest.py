@@ -1,0 +1,87 @@
+"""A provider that counts what it bills, an app in this process, and a site for others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import openai
+import pytest
+from tests.chaos.site import Site
+
+import payonce
+from payonce.journal.protocol import RunFilter
+from payonce.model import Call, Run
+from payonce.testing import MeteredProvider
+
+
+@pytest.fixture
+def provider() -> Iterator[MeteredProvider]:
+    """The witness."""
+    with MeteredProvider() as provider:
+        yield provider
+
+
+@pytest.fixture
+def site(tmp_path: Path, provider: MeteredProvider) -> Iterator[Site]:
+    """A batch of five paid texts, whose deliveries are processes of their own."""
+    site = Site(tmp_path, provider)
+    yield site
+    site.stop()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    """The journal's file."""
+    return tmp_path / "journal.db"
+
+
+@pytest.fixture
+def make_app(store: Path) -> Iterator[Callable[..., payonce.Payonce]]:
+    """Makes apps on one journal, each as another process would have it."""
+    apps: list[payonce.Payonce] = []
+
+    def make(**options: object) -> payonce.Payonce:
+        named = {"store": f"sqlite:///{store}", "version": "1"} | options
+        apps.append(payonce.Payonce(**named))  # type: ignore[arg-type]
+        return apps[-1]
+
+    yield make
+    for app in apps:
+        app.close()
+
+
+@pytest.fixture
+def app(make_app: Callable[..., payonce.Payonce]) -> Iterator[payonce.Payonce]:
+    """An app that captures what SDKs send."""
+    app = make_app()
+    with app.capture():
+        yield app
+
+
+@pytest.fixture
+def gpt(provider: MeteredProvider) -> Iterator[openai.OpenAI]:
+    """OpenAI's client, hidden retries included."""
+    with openai.OpenAI(base_url=provider.openai_url, api_key="sk-metered") as client:
+        yield client
+
+
+@pytest.fixture
+def run(app: payonce.Payonce) -> Callable[[], Run]:
+    """The one run of the journal."""
+
+    def read() -> Run:
+        (found,) = app.journal.runs(RunFilter())
+        return found.run
+
+    return read
+
+
+@pytest.fixture
+def calls(app: payonce.Payonce, run: Callable[[], Run]) -> Callable[[], list[Call]]:
+    """The calls of the one run, as they were begun."""
+
+    def read() -> list[Call]:
+        return sorted(app.journal.calls(run().id), key=lambda call: call.id)
+
+    return read
