@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -10,12 +11,13 @@ from payonce.delivery import current
 from payonce.effects import Pause, Way, Work, journaled
 from payonce.errors import KeyReused
 from payonce.failure.rules import Rules
-from payonce.job import Arguments, Job, differing
+from payonce.job import Arguments, Job
 from payonce.journal.protocol import Journal, Opening
 from payonce.lease import is_dead, owner
 from payonce.model import Run, World
 from payonce.scope import RunScope
 
+_log = logging.getLogger("payonce")
 _POLL = 0.05
 """Seconds between two looks of a duplicate that waits for the attempt that works."""
 
@@ -53,7 +55,7 @@ def admit(app: App, job: Job, arguments: Arguments) -> Way[Finished | RunScope]:
     came = journal.now()
     while True:
         run = yield from journaled(Work(lambda: journal.find(job.name, key)))
-        _same_arguments(journal, run, arguments)
+        _same_arguments(journal, job, run, arguments)
         world = yield Work(lambda: app.world(job))
         dead = run is not None and is_dead(run.lease_owner)
         now = journal.now()
@@ -104,17 +106,26 @@ def _open(app: App, job: Job, opening: Opening, *, dead: bool, woken: bool) -> W
     return RunScope(app, app.journal, run, calls, world=opening.world, limits=job.limits)
 
 
-def _same_arguments(journal: Journal, run: Run | None, arguments: Arguments) -> None:
+def _same_arguments(journal: Journal, job: Job, run: Run | None, arguments: Arguments) -> None:
     if run is not None and run.arguments_fingerprint != arguments.fingerprint:
         journal.note(run.id, current().delivery, "refused").later()
-        raise KeyReused(run.job, run.key, differing(run.arguments, arguments.kept))
+        raise KeyReused(run.job, run.key, job.differing(run.arguments, arguments.kept))
 
 
 def _finished(journal: Journal, job: Job, run: Run) -> Finished:
     journal.note(run.id, current().delivery, "done").later()
+    return finished(job, run)
+
+
+def finished(job: Job, run: Run) -> Finished:
+    """A finished run's recorded value; None where it could not be kept."""
     if run.result is None:
         return Finished(None)
-    return Finished(values.decode(run.result, job.hints.get("return", Any)))
+    try:
+        return Finished(values.decode(run.result, job.returns))
+    except ValueError as exc:
+        _log.warning("the result of run %r can't be rebuilt, None is returned: %s", run.key, exc)
+        return Finished(None)
 
 
 def _wait_or_leave(journal: Journal, job: Job, run: Run, now: float, came: float) -> Way[None]:

@@ -251,7 +251,16 @@ class Payonce:
         """
         from payonce.preflight import watched
 
-        self._watched.append(watched(target))
+        found = watched(target)
+        found.name = self._unique(found.name)
+        self._watched.append(found)
+
+    def _unique(self, name: str) -> str:
+        """A name for a watched database that no other has, without the signs that part them."""
+        name = name.replace("+", "-").replace("=", "-")
+        taken = {w.name for w in self._watched}
+        names = (name, *(f"{name}#{n}" for n in range(2, len(taken) + 3)))
+        return next(each for each in names if each not in taken)
 
     def world(self, job: Job) -> World:
         """The world that this job's failures depend on, as it is now."""

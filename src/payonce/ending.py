@@ -9,7 +9,7 @@ import traceback
 from typing import Any
 
 from payonce import policy, telling, values
-from payonce.admit import App, Finished
+from payonce.admit import App, Finished, finished
 from payonce.effects import Invoke, Way, Work, journaled
 from payonce.errors import Busy, LeaseLost, NoJournal, NotDone, Paid, Parked, RetryLater, Stop
 from payonce.failure import classify
@@ -57,7 +57,7 @@ def finish(scope: RunScope, job: Job, value: Any) -> Way[None]:
         LeaseLost: another attempt holds the run now.
         NoJournal: the journal can't be written.
     """
-    result = values.encode(value, job.hints.get("return", Any), name=f"the result of {job.name}")
+    result = values.encode(value, job.returns, name=f"the result of {job.name}")
     closing = Closing(
         run_id=scope.run_id,
         attempt=scope.attempt,
@@ -113,9 +113,7 @@ def _overtaken(scope: RunScope, job: Job) -> Way[Busy | Finished]:
     now_is = yield from journaled(Work(lambda: scope.journal.find(scope.run.job, scope.run.key)))
     if now_is.state is RunState.DONE and now_is.attempt == scope.attempt:
         _log.warning("run %r was completed; what failed after that is ignored", scope.run.key)
-        if now_is.result is None:
-            return Finished(None)
-        return Finished(values.decode(now_is.result, job.hints.get("return", Any)))
+        return finished(job, now_is)
     return telling.busy(now_is, scope.journal.now())
 
 

@@ -7,6 +7,7 @@ import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from string import Formatter
+from types import GenericAlias
 from typing import Any
 
 import msgspec
@@ -105,8 +106,8 @@ class Job:
         bound.apply_defaults()
         kept, compared = {}, {}
         for name, value in bound.arguments.items():
-            payload = values.encode(value, self.hints.get(name, Any), name=f"argument {name}")
-            if payload.codec != values.DESCRIBED:
+            payload = values.encode(value, self._hint(name), name=f"argument {name}")
+            if payload.codec not in (values.DESCRIBED, "msgpack"):
                 kept[name] = (payload.codec, msgspec.Raw(payload.body))
             elif name not in self.ignored:
                 raise NotKept(
@@ -114,7 +115,8 @@ class Job:
                     "Pass a plain value, a dataclass or a pydantic model instead, or name it in "
                     "ignore_args= and give it a default.",
                 )
-            if name not in self.ignored:
+            default = self.signature.parameters[name].default
+            if name not in self.ignored and not is_default(value, default):
                 compared[name] = kept[name]
         fingerprint = of_arguments(msgspec.json.encode(compared, order="sorted"))
         return Arguments(bound.arguments, msgspec.json.encode(kept), fingerprint, bound)
@@ -123,11 +125,32 @@ class Job:
         """The user's function, as it is."""
         return self.function(*arguments.bound.args, **arguments.bound.kwargs)
 
+    @property
+    def returns(self) -> Any:
+        """The declared type of the value."""
+        return self.hints.get("return", Any)
+
+    def _hint(self, name: str) -> Any:
+        hint = self.hints.get(name, Any)
+        match self.signature.parameters[name].kind:
+            case inspect.Parameter.VAR_POSITIONAL:
+                return GenericAlias(tuple, (hint, ...))
+            case inspect.Parameter.VAR_KEYWORD:
+                return GenericAlias(dict, (str, hint))
+            case _:
+                return hint
+
+    def differing(self, one: bytes, other: bytes) -> tuple[str, ...]:
+        """The names of arguments that two kept sets differ in, but for those that may."""
+        a, b = (msgspec.json.decode(kept) for kept in (one, other))
+        names = [name for name in {**a, **b} if a.get(name) != b.get(name)]
+        return tuple(name for name in names if name not in self.ignored)
+
     def unbind(self, kept: bytes) -> dict[str, Any]:
         """The arguments behind what was kept, as keyword arguments where that is possible."""
         found = msgspec.json.decode(kept, type=dict[str, tuple[str, msgspec.Raw]])
         return {
-            name: values.decode(Payload(codec, bytes(raw)), self.hints.get(name, Any))
+            name: values.decode(Payload(codec, bytes(raw)), self._hint(name))
             for name, (codec, raw) in found.items()
             if name in self.signature.parameters
         }
@@ -150,10 +173,12 @@ class Job:
         return self.bind(bound.args, bound.kwargs)
 
 
-def differing(one: bytes, other: bytes) -> tuple[str, ...]:
-    """The names of arguments that differ between two kept sets."""
-    a, b = (msgspec.json.decode(kept) for kept in (one, other))
-    return tuple(name for name in {**a, **b} if a.get(name) != b.get(name))
+def is_default(value: Any, default: Any) -> bool:
+    """Whether an argument is what it would be anyway: a deploy may add it, and nothing changes."""
+    try:
+        return value is default or (type(value) is type(default) and bool(value == default))
+    except Exception:  # a value may forbid comparing
+        return False
 
 
 def hints_of(function: Callable[..., Any]) -> dict[str, Any]:

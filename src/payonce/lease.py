@@ -10,6 +10,7 @@ import logging
 import os
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -37,13 +38,13 @@ class _Keeper:
     """Renews all leases of this process, from one thread, three times within each."""
 
     def __init__(self) -> None:
-        self._held: set[Held] = set()
+        self._due: dict[Held, float] = {}
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
 
     def add(self, held: Held) -> None:
         with self._changed:
-            self._held.add(held)
+            self._due[held] = time.monotonic() + held.lease / 3
             if self._thread is None:
                 self._thread = threading.Thread(
                     target=self._keep, name="payonce-lease", daemon=True
@@ -53,17 +54,25 @@ class _Keeper:
 
     def remove(self, held: Held) -> None:
         with self._changed:
-            self._held.discard(held)
+            self._due.pop(held, None)
 
     def _keep(self) -> None:
         while True:
-            with self._changed:
-                while not self._held:
-                    self._changed.wait()
-                self._changed.wait(min(held.lease for held in self._held) / 3)
-                held_now = list(self._held)
-            for held in held_now:
+            for held in self._next():
                 _renew(held)
+
+    def _next(self) -> list[Held]:
+        """Wait for the leases that are due, and put them off to their next time."""
+        with self._changed:
+            while not self._due:
+                self._changed.wait()
+            now = time.monotonic()
+            due = [held for held, at in self._due.items() if at <= now]
+            if not due:
+                self._changed.wait(min(self._due.values()) - now)
+            for held in due:
+                self._due[held] = now + held.lease / 3
+            return due
 
 
 def _renew(held: Held) -> None:

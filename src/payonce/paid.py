@@ -13,7 +13,7 @@ from payonce.effects import Effect, Invoke, Way, Work, adrive, drive
 from payonce.errors import ConfigError, NotReplayable
 from payonce.failure.billing import fate
 from payonce.fingerprint import of_step
-from payonce.job import Template, hints_of
+from payonce.job import Template, hints_of, is_default
 from payonce.model import Call, Receipt
 from payonce.money import Money
 from payonce.policy import Doubt
@@ -75,8 +75,7 @@ def paid_step(
         signature=signature,
         hint=hints_of(function).get("return", Any),
     )
-    if resamples < 0:
-        raise ConfigError(f"resamples of {step.name} is {resamples}", "Give it 0 or more.")
+    _refuse_unfit(step)
 
     if inspect.iscoroutinefunction(function):
 
@@ -97,6 +96,19 @@ def paid_step(
         return drive(_way(step, scope, args, kwargs))
 
     return call
+
+
+def _refuse_unfit(step: Step) -> None:
+    if step.resamples < 0:
+        raise ConfigError(f"resamples of {step.name} is {step.resamples}", "Give it 0 or more.")
+    if step.check is not None and inspect.iscoroutinefunction(step.check):
+        raise ConfigError(f"the check= of {step.name} is async", "Give it a plain function.")
+    is_async = inspect.iscoroutinefunction
+    if step.verify is not None and is_async(step.verify) and not is_async(step.function):
+        raise ConfigError(
+            f"{step.name} is a plain function, and its verify= is async",
+            "Give it a plain function, too.",
+        )
 
 
 def module_of(function: Callable[..., Any]) -> str:
@@ -125,10 +137,8 @@ def _way(step: Step, scope: RunScope, args: tuple[Any, ...], kwargs: Mapping[str
 
 
 def _asked(step: Step, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Asked:
-    bound = step.signature.bind_partial(*args, **kwargs)
-    bound.apply_defaults()
-    given = {n: v for n, v in bound.arguments.items() if n != IDEMPOTENCY_KEY}
-    told = {"key": step.key.fill(given)} if step.key else given
+    given = _given(step, args, kwargs)
+    told = {"key": step.key.fill(given)} if step.key else _chosen(step, given)
 
     def receipt(value: Any) -> Receipt:
         return _receipt(step, value, inner=False)
@@ -150,6 +160,21 @@ def _asked(step: Step, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Aske
         verify=ask if step.verify is not None else None,
         receipt=receipt,
     )
+
+
+def _given(step: Step, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """All arguments but the idempotency key; TypeError where they don't fit the function."""
+    if step.takes_key:
+        kwargs = {IDEMPOTENCY_KEY: "", **kwargs}
+    bound = step.signature.bind(*args, **kwargs)
+    bound.apply_defaults()
+    bound.arguments.pop(IDEMPOTENCY_KEY, None)
+    return bound.arguments
+
+
+def _chosen(step: Step, given: Mapping[str, Any]) -> dict[str, Any]:
+    parameters = step.signature.parameters
+    return {n: v for n, v in given.items() if not is_default(v, parameters[n].default)}
 
 
 def _replayed(step: Step, scope: RunScope, ticket: Ticket) -> Any:

@@ -71,9 +71,12 @@ def moved(before: World | None, now: World) -> bool:
     """Has the world changed? A schema that can't be read just now ("name=?") has not."""
     if before is None or before.code != now.code:
         return True
-    seen = dict(part.partition("=")[::2] for part in before.schema.split("+"))
-    told = dict(part.partition("=")[::2] for part in now.schema.split("+"))
+    seen, told = _by_name(before.schema), _by_name(now.schema)
     return any(seen.get(name) != print_ for name, print_ in told.items() if print_ != "?")
+
+
+def _by_name(schemas: str) -> dict[str, str]:
+    return dict(part.partition("=")[::2] for part in schemas.split("+"))
 
 
 def hopeless(run: Run, limits: Limits) -> Diagnosis | None:
@@ -113,7 +116,7 @@ def backoff(tries: int, limits: Limits, chance: float, at_least: float | None = 
 
     Full jitter: https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/
     """
-    most: float = min(limits.backoff_most, limits.backoff * 2 ** max(0, tries - 1))
+    most: float = min(limits.backoff_most, limits.backoff * 2 ** min(60, max(0, tries - 1)))
     return max(at_least or 0.0, most * chance)
 
 

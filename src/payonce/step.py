@@ -121,6 +121,8 @@ def _write_intent(scope: RunScope, asked: Asked, occurrence: int, send: int, key
         raise
     except BaseException:  # cancelled meanwhile: the call will not be made
         write.unwanted(partial(_take_back, scope))
+        never = _call(-intent.send, intent, scope.journal.now())
+        scope.record(replace(never, state=CallState.RELEASED))
         raise
     if call_id is None:
         raise scope.lost()

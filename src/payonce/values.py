@@ -1,7 +1,8 @@
 """On the path, under the steps: values to and from payloads, by type hint; never by pickle.
 
-Codecs: `json` (as the type hint says, or plain), `json=module:Class` (the value's own class, where
-there is no hint), `described` (a text in place of a value that can't be serialised).
+Codecs: `json` (as the type hint says), `json=module:Class` (the value's own class, where the hint
+doesn't fit), `plain` and `msgpack` (what JSON has, and what it hasn't, such as infinity),
+`described` (a text in place of a value that can't be serialised).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from payonce.journal.payload import grow
 from payonce.model import Payload
 from payonce.redact import redact
 
+BY_HINT = "json"
 DESCRIBED = "described"
 _MOST = 10_000
 _log = logging.getLogger("payonce")
@@ -27,22 +29,23 @@ def encode(value: Any, hint: Any = Any, *, name: str = "value") -> Payload:
 
     `hint` is the declared type; `name` is used in the log.
     """
+    second_best = None
     for codec, kind in _ways(value, hint):
         try:
-            body = _dump(value, kind)
-            back = _load(body, kind)
+            body = _dump(codec, value, kind)
+            back = _load(codec, body, kind)
         except Exception:  # any library's own way of saying that it can't
             continue
-        if not _alike(back, value):
-            _log.warning(
-                "%s comes back as %r instead of %r when it is replayed: annotate its type",
-                name,
-                type(back).__name__,
-                type(value).__name__,
-            )
-        return Payload(codec, body)
-    text = redact(f"{_path(type(value))}: {value!r}"[:_MOST])
-    return Payload(DESCRIBED, text.encode("utf-8", "replace"))
+        if type(back) is type(value):
+            if _equal(back, value):
+                return Payload(codec, body)
+            second_best = second_best or Payload(codec, body)
+    if second_best is None:
+        text = redact(f"{_path(type(value))}: {value!r}"[:_MOST])
+        return Payload(DESCRIBED, text.encode("utf-8", "replace"))
+    if any("__eq__" in vars(kind) for kind in type(value).__mro__[:-1]):
+        _log.warning("%s is replayed as something not quite equal: annotate its type", name)
+    return second_best
 
 
 def decode(payload: Payload, hint: Any = Any) -> Any:
@@ -54,24 +57,27 @@ def decode(payload: Payload, hint: Any = Any) -> Any:
     payload = grow(payload)
     if payload.codec == DESCRIBED:
         raise ValueError(payload.body.decode())
-    _, _, path = payload.codec.partition("=")
-    kind = _class(path) if path else hint
+    codec, _, path = payload.codec.partition("=")
     try:
-        return _load(payload.body, kind)
+        kind = _class(path) if path else hint if codec == BY_HINT else Any
+        return _load(codec, payload.body, kind)
     except Exception as exc:
-        raise ValueError(f"{exc} ({payload.body[:200]!r})") from exc
+        raise ValueError(f"{exc} ({payload.body[:200]!r} as {path or hint})") from exc
 
 
 def _ways(value: Any, hint: Any) -> list[tuple[str, Any]]:
     """Codec and type to try, the best first."""
-    if hint is not Any and hint is not None and hint is not type(None):
-        return [("json", hint), *_ways(value, Any)]
     own = type(value)
-    plain = own in (str, int, float, bool, type(None), dict, list)
-    return [("json", Any)] if plain else [(f"json={_path(own)}", own), ("json", Any)]
+    ways: list[tuple[str, Any]] = [("plain", Any), ("msgpack", Any)]
+    if own not in (str, int, float, bool, type(None), dict, list):
+        ways = [(f"{BY_HINT}={_path(own)}", own), *reversed(ways)]
+    hinted = hint is not Any and hint is not None and hint is not type(None)
+    return [(BY_HINT, hint), *ways] if hinted else ways
 
 
-def _dump(value: Any, kind: Any) -> bytes:
+def _dump(codec: str, value: Any, kind: Any) -> bytes:
+    if codec == "msgpack":
+        return msgspec.msgpack.encode(value)
     if _of_pydantic(kind):
         from pydantic import TypeAdapter
 
@@ -79,7 +85,9 @@ def _dump(value: Any, kind: Any) -> bytes:
     return msgspec.json.encode(value)
 
 
-def _load(body: bytes, kind: Any) -> Any:
+def _load(codec: str, body: bytes, kind: Any) -> Any:
+    if codec == "msgpack":
+        return msgspec.msgpack.decode(body)
     if _of_pydantic(kind):
         from pydantic import TypeAdapter
 
@@ -93,11 +101,11 @@ def _of_pydantic(kind: Any) -> bool:
     return hasattr(kind, "__pydantic_validator__") or any(map(_of_pydantic, get_args(kind)))
 
 
-def _alike(back: Any, value: Any) -> bool:
+def _equal(back: Any, value: Any) -> bool:
     try:
-        return type(back) is type(value) and bool(back == value)
+        return bool(back == value)
     except Exception:  # a value may forbid comparing; then its type has to do
-        return type(back) is type(value)
+        return True
 
 
 def _path(kind: type) -> str:

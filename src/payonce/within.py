@@ -35,7 +35,7 @@ def complete_within(app: object, session: Any, result: Any) -> None:
         outcome="done",
         answer="done",
         world=scope.world,
-        result=values.encode(result, name="the result"),
+        result=None if result is None else values.encode(result, name="the result"),
     )
     try:
         completed = scope.journal.close_within(execute, closing)

@@ -167,7 +167,7 @@ class Site:
 @contextmanager
 def locked(file: Path) -> Iterator[None]:
     """Nobody else can write to a database; one that isn't in WAL mode can't be read either."""
-    with closing(sqlite3.connect(file, isolation_level=None)) as db:
+    with closing(sqlite3.connect(file, isolation_level=None, check_same_thread=False)) as db:
         db.execute("BEGIN EXCLUSIVE")
         yield
         db.execute("ROLLBACK")

@@ -102,9 +102,7 @@ def test_f_an_outage_of_the_database_heals(site: Site) -> None:
 
 
 @pytest.mark.parametrize("app", ["course", pytest.param("sdk", marks=pytest.mark.slow)])
-def test_g_one_503_does_not_lose_the_batch(
-    site: Site, provider: MeteredProvider, app: str
-) -> None:
+def test_g_one_503_does_not_lose_the_batch(site: Site, provider: MeteredProvider, app: str) -> None:
     """G. A single 503 of the provider: the batch finishes, and the refusal is on record."""
     site.migrate()
     site.deploy(app)
@@ -137,11 +135,11 @@ def test_h2_a_call_is_repeated_at_most_once(site: Site) -> None:
     told = [site.deliver(), site.deliver()]
     assert [answer.word for answer in told] == ["Parked", "Parked"]
     assert [answer.paid for answer in told] == ["unknown", "no"]
-    assert "payonce resolve" in told[0].text
     assert site.bill() == {"one": 1, "two": 1, "three": 2}
 
-    for doubt in site.doubts():
-        assert site.journal.resolve(doubt.id, "did_not_happen", "seen on the bill", None).now()
+    named = site.doubts()[-1]
+    assert f"payonce resolve {named.id} " in told[0].text
+    assert site.journal.resolve(named.id, "pay_again", "cheap enough", None).now()
     assert site.journal.wake(site.run).now()
     assert site.deliver().word == "done"
     assert site.bill() == ONCE | {"three": 3}
@@ -161,6 +159,19 @@ def test_h3_a_step_whose_effect_is_unknown_parks_until_a_person_has_looked(site:
     assert site.journal.wake(site.run).now()
     assert site.deliver().word == "done"
     assert (site.bill(), site.rows()) == (THIRD_TWICE, 1)
+
+
+@pytest.mark.parametrize("word", [signal.SIGTERM, signal.SIGINT])
+def test_h4_a_worker_that_is_told_to_stop(site: Site, word: signal.Signals) -> None:
+    """H. The same where a signal ends the process in the middle of the call, as a deploy does."""
+    site.migrate()
+    with site.provider.hold("three") as held:
+        worker = site.start()
+        assert held.arrived.wait(20)
+        worker.process.send_signal(word)
+        assert worker.process.wait(20) == -word
+    assert site.deliver().word == "done"
+    assert (site.bill(), site.rows(), len(site.doubts())) == (THIRD_TWICE, 1, 1)
 
 
 def test_i_another_host_takes_over(site: Site) -> None:

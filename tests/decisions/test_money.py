@@ -7,6 +7,7 @@ from decimal import Decimal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from payonce import Money
 
 AMOUNTS = st.integers(-(10**24), 10**24)

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from payonce.journal.protocol import Journal
-
 from tests.journal.stores import STORES, Clock, SqliteStore, Store
+
+from payonce.journal.protocol import Journal
 
 
 @pytest.fixture(params=sorted(STORES))

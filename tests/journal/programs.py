@@ -69,3 +69,12 @@ def ended(process: subprocess.Popen[str]) -> int:
         raise
     assert "Traceback" not in errors, errors
     return process.returncode
+
+LISTER = """
+import sys
+from payonce.journal import journal_at
+from payonce.journal.protocol import RunFilter
+journal = journal_at(sys.argv[1])
+print(*sorted(listed.run.key for listed in journal.runs(RunFilter())))
+journal.stop()
+"""

@@ -6,10 +6,6 @@ import os
 from typing import Any
 
 import pytest
-from payonce.journal.payload import grow
-from payonce.journal.protocol import Journal, Resolution
-from payonce.model import Call, CallState, Payload, Receipt, Run
-
 from tests.journal.making import (
     called,
     intended,
@@ -19,6 +15,10 @@ from tests.journal.making import (
 )
 from tests.journal.making import intent as intent_of
 from tests.journal.stores import Clock, Store
+
+from payonce.journal.payload import grow
+from payonce.journal.protocol import Journal, Resolution
+from payonce.model import Call, CallState, Payload, Receipt, Run
 
 RECEIPT = Receipt(
     Payload("json", b'{"text": "hello"}'),
@@ -163,6 +163,23 @@ def test_nobody_has_a_word_on_a_call_that_is_not_there(journal: Journal) -> None
     assert not journal.resolve(99, "pay_again", "why not", None).now()
 
 
+def test_a_paid_call_did_happen(journal: Journal) -> None:
+    """Nobody can say of a call that has a receipt that it did not happen."""
+    run = opened(journal)
+    call_id = paid(journal, run)
+    assert journal.resolve(call_id, "did_not_happen", "why", None).now() is False
+    assert called(journal, call_id).state == "paid"
+
+
+def test_the_reason_of_a_person_is_kept_with_the_receipt(journal: Journal) -> None:
+    """A call that is paid by a person's word keeps the reason that was given."""
+    run = opened(journal)
+    call_id = intended(journal, run)
+    journal.end(call_id, CallState.IN_DOUBT, "timeout").now()
+    journal.resolve(call_id, "happened", "seen on the bill", receipt("told")).now()
+    assert called(journal, call_id).reason == "seen on the bill"
+
+
 @pytest.mark.parametrize("size", [0, 1, 1023, 1024, 3_000_000])
 @pytest.mark.parametrize("filling", ["text", "noise"])
 def test_a_payload_of_any_size_comes_back(journal: Journal, size: int, filling: str) -> None:
@@ -191,6 +208,6 @@ def test_one_place_has_one_call(journal: Journal) -> None:
     """The same send of the same step can't be intended twice."""
     run = opened(journal)
     intended(journal, run)
-    with pytest.raises(Exception, match="(?i)unique"):
+    with pytest.raises(Exception, match=r"(?i)unique"):
         journal.intend(intent_of(run)).now()
     assert len(journal.calls(run.id)) == 1

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from payonce.journal.protocol import Journal
-
 from tests.journal.making import called, found, opened, paid
 from tests.journal.stores import Store
+
+from payonce.journal.protocol import Journal
 
 CALL = (
     "INSERT INTO payonce_calls (run_id, attempt, step_key, occurrence, send, name, source, state,"

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from payonce.journal.protocol import Journal, RunFilter
-from payonce.model import CallState, Delivery, Kind, RunState, World
-
 from tests.journal.making import (
     NO_COLUMN,
     called,
@@ -19,6 +16,9 @@ from tests.journal.making import (
 )
 from tests.journal.making import intent as intent_of
 from tests.journal.stores import Clock, Store
+
+from payonce.journal.protocol import Journal, RunFilter
+from payonce.model import CallState, Delivery, Kind, RunState, World
 
 
 def test_a_first_opening_makes_the_run(journal: Journal) -> None:
@@ -114,8 +114,11 @@ def test_taking_over_puts_open_calls_in_doubt(store: Store, clock: Clock) -> Non
 
 
 def test_kills_are_counted_at_one_place(journal: Journal, clock: Clock) -> None:
-    """Attempts that end without a word at the same step add up; at another one they begin anew."""
-    places = ["outline", "outline", "chapter", None, None]
+    """Attempts that end without a word at the same step add up; at another one they begin anew.
+
+    An attempt that made no call died where an earlier one's calls end.
+    """
+    places = ["outline", "outline", "chapter", None]
     counted = []
     for send, place in enumerate(places, start=1):
         run = opened(journal)
@@ -123,9 +126,16 @@ def test_kills_are_counted_at_one_place(journal: Journal, clock: Clock) -> None:
         if place is not None:
             intended(journal, run, place, send=send)
         clock.move(31)
-    nowhere = "before its first step"
-    assert counted == [(0, None), (1, "outline"), (2, "outline"), (1, "chapter"), (1, nowhere)]
-    assert (opened(journal).kills, found(journal).killed_at) == (2, nowhere)
+    assert counted == [(0, None), (1, "outline"), (2, "outline"), (1, "chapter")]
+    assert (opened(journal).kills, found(journal).killed_at) == (2, "chapter")
+
+
+def test_a_kill_before_the_first_step_is_counted(journal: Journal, clock: Clock) -> None:
+    """Attempts that never came to a step add up as well."""
+    for kills in range(3):
+        assert opened(journal).kills == kills
+        clock.move(31)
+    assert found(journal).killed_at == "before its first step"
 
 
 def test_a_spoken_outcome_forgets_the_kills(journal: Journal, clock: Clock) -> None:
@@ -274,3 +284,13 @@ def test_no_intent_without_a_lease(store: Store, clock: Clock) -> None:
     assert two.intend(intent_of(second)).now() is not None
     two.close(closing(second)).now()
     assert two.intend(intent_of(second, "chapter")).now() is None
+
+
+def test_a_lost_attempts_result_leaves_nothing_behind(store: Store) -> None:
+    """A close that is refused adds no payload."""
+    journal = store.journal()
+    run = opened(journal)
+    store.clock.move(31)
+    opened(journal, owner="two")
+    assert not journal.close(closing(run, result=receipt("late").answer)).now()
+    assert store.execute("SELECT count(*) FROM payonce_payloads") == [(0,)]

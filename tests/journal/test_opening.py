@@ -11,12 +11,12 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+from tests.journal.making import found, opened, opening, paid
+from tests.journal.stores import SqliteStore
+
 from payonce.errors import JournalTooNew, NotAJournal, StoreNotSupported
 from payonce.journal import journal_at
 from payonce.journal.queries import migrations
-
-from tests.journal.making import found, opened, opening, paid
-from tests.journal.stores import SqliteStore
 
 SCHEMA = Path(journal_at.__code__.co_filename).with_name("sql") / "sqlite" / "schema.sql"
 
@@ -158,7 +158,7 @@ def test_a_file_that_may_only_be_read_fails_clearly(caplog: pytest.LogCaptureFix
 @pytest.mark.parametrize("url", ["mysql://h/d", "sqlite://", "sqlite:///:memory:", "journal.db"])
 def test_an_unknown_store_is_refused(url: str) -> None:
     """A URL that names no journal is refused before any work, with an example of a good one."""
-    with pytest.raises(StoreNotSupported, match="sqlite:///payonce.db"):
+    with pytest.raises(StoreNotSupported, match=r"sqlite:///payonce\.db"):
         journal_at(url)
 
 

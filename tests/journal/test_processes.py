@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import os
 import re
+import select
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from tests.journal.making import found, opened, opening
+from tests.journal.programs import LISTER, OPENER, ROOT, WRITER, ended, started
+from tests.journal.stores import SqliteStore
+
 from payonce.journal import journal_at
 from payonce.journal.protocol import RunFilter
-
-from tests.journal.making import found, opened, opening
-from tests.journal.programs import OPENER, ROOT, WRITER, ended, started
-from tests.journal.stores import SqliteStore
 
 
 @pytest.mark.parametrize(
@@ -102,3 +104,66 @@ def test_a_forked_child_writes_beside_its_parent(sqlite_store: SqliteStore) -> N
     journal.stop()
     with closing(sqlite_store.connect()) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+def test_a_child_keeps_its_receipts_when_the_parent_closes(sqlite_store: SqliteStore) -> None:
+    """What a forked child wrote is there after its parent closed the journal meanwhile."""
+    journal = journal_at(sqlite_store.url, patience=5)
+    opened(journal, "before")
+    go, going = os.pipe()
+    first, wrote = os.pipe()
+
+    def work() -> None:
+        opened(journal, "child:1")
+        os.write(wrote, b"x")
+        os.read(go, 1)
+        opened(journal, "child:2")
+
+    pid = _in_child(work)
+    assert select.select([first], [], [], 10)[0]
+    journal.stop()
+    os.write(going, b"x")
+    assert os.waitpid(pid, 0)[1] == 0
+    with closing(sqlite_store.connect()) as user:
+        keys = [row[0] for row in user.execute("SELECT key FROM payonce_runs ORDER BY key")]
+    assert keys == ["before", "child:1", "child:2"]
+
+
+def test_a_fork_in_the_middle_of_a_write_does_not_lock_the_child_out(
+    sqlite_store: SqliteStore,
+) -> None:
+    """A child that is forked while the parent writes can write, too."""
+    journal = journal_at(sqlite_store.url, patience=1)
+    opened(journal, "before")
+    inside, go = threading.Event(), threading.Event()
+
+    def hold(_: object) -> None:
+        inside.set()
+        go.wait(5)
+
+    held = journal._writer.write(hold).later()  # type: ignore[attr-defined]
+    assert inside.wait(5)
+    threading.Timer(0.2, go.set).start()
+    pid = _in_child(lambda: opened(journal, "child"))
+    status = os.waitpid(pid, 0)[1]
+    go.set()
+    held.result(5)
+    journal.stop()
+    assert status == 0
+
+
+def test_a_process_that_looks_and_leaves_takes_nothing_away(sqlite_store: SqliteStore) -> None:
+    """What is written after another process has opened and closed the journal is there.
+
+    SQLite's locks go when any descriptor of the file is closed, so a process that looked into
+    the file by other means would let the other one take away the log that it is writing to.
+    """
+    journal = journal_at(sqlite_store.url)
+    opened(journal, "one")
+    assert len(journal.runs(RunFilter())) == 1
+    looker = started(LISTER, sqlite_store.url)
+    assert looker.communicate(timeout=15)[0].split() == ["one"]
+    opened(journal, "two")
+    looker = started(LISTER, sqlite_store.url)
+    assert looker.communicate(timeout=15)[0].split() == ["one", "two"]
+    journal.stop()

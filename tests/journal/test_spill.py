@@ -11,14 +11,14 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
-from payonce.journal import journal_at
-from payonce.journal.protocol import Journal
-from payonce.journal.spill import read
-
-from tests.journal.making import called, intended, opened, paid, receipt
+from tests.journal.making import called, intended, opened, opening, paid, receipt
 from tests.journal.making import intent as intent_of
 from tests.journal.programs import MERGER, ended, started
 from tests.journal.stores import SqliteStore
+
+from payonce.journal import journal_at
+from payonce.journal.protocol import Journal, RunFilter
+from payonce.journal.spill import read
 
 
 @contextmanager
@@ -106,7 +106,7 @@ def test_a_spilled_receipt_brings_its_call_back(
     sqlite_store.execute(f"DELETE FROM payonce_calls WHERE id = {call_id}")
     other = opened(impatient, "course:2")
     paid(impatient, other)
-    [run] = [s for s in sqlite_store.execute("SELECT id FROM payonce_runs WHERE key = 'course:1'")]
+    [run] = sqlite_store.execute("SELECT id FROM payonce_runs WHERE key = 'course:1'")
     [call] = impatient.calls(run[0])
     assert (call.step_key, call.state, call.cost_nanos) == ("outline", "paid", 5)
 
@@ -169,3 +169,16 @@ def test_a_receipt_that_nothing_can_take_is_a_failure(
     with pytest.raises(OSError, match=r"(?i)exists|not a directory"):
         _spilled(sqlite_store, journal)
     journal.stop()
+
+
+def test_a_spill_file_that_another_one_merged_is_no_error(
+    sqlite_store: SqliteStore, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two openings that merge at once don't complain of each other."""
+    journal = sqlite_store.journal()
+    opened(journal)
+    gone = sqlite_store.path.with_name("journal.db.spill") / "1-gone.json"
+    monkeypatch.setattr(journal._spill, "files", lambda: [gone])  # type: ignore[attr-defined]
+    journal.open(opening("course:2")).now()
+    assert caplog.text == ""
+    assert len(journal.runs(RunFilter())) == 2

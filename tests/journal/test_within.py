@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from contextlib import closing as shutting
 from typing import Any
 
-from payonce.journal.protocol import Execute
-
 from tests.journal.making import closing, found, opened, receipt
 from tests.journal.stores import SqliteStore
+
+from payonce.journal.protocol import Execute
 
 
 def _by(connection: sqlite3.Connection) -> Execute:

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+
 from payonce.journal.sqlite_file import SqliteFile
 from payonce.journal.writer import Write, Writer
 
@@ -49,9 +50,7 @@ def writer(file: Counted) -> Iterator[Writer[sqlite3.Connection]]:
     writer.flush()
 
 
-def _add(
-    writer: Writer[sqlite3.Connection], number: int, *, durable: bool = False
-) -> Write[int]:
+def _add(writer: Writer[sqlite3.Connection], number: int, *, durable: bool = False) -> Write[int]:
     def add(connection: sqlite3.Connection) -> int:
         connection.execute("INSERT INTO seen VALUES (?)", (number,))
         return number

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from payonce import Payonce
-
 from tests.journal.stores import Clock
+
+from payonce import Payonce
 
 
 @pytest.fixture

@@ -7,11 +7,11 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from payonce import Parked, Payonce, RetryLater
-
 from tests.journal.programs import ended, started
 from tests.journal.stores import Clock
 from tests.path.looking import calls, only_run
+
+from payonce import Parked, Payonce, RetryLater
 
 DIES = """
 import os, signal, sys

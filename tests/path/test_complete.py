@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from payonce import ConfigError, OutsideRun, Parked, Payonce
 from sqlalchemy import create_engine, text
 from sqlalchemy.orm import Session
-
 from tests.journal.programs import ended, started
 from tests.path.looking import only_run
+
+from payonce import ConfigError, OutsideRun, Parked, Payonce
 
 DIES = """
 import os, signal, sqlite3, sys

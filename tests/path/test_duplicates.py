@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from payonce import Busy, KeyReused, Parked, Payonce, RetryLater
-from payonce.delivery import receiving
-from payonce.model import Delivery
-
 from tests.journal.making import opened
 from tests.journal.programs import ended, started
 from tests.journal.stores import Clock
 from tests.path.looking import only_run
+
+from payonce import Busy, KeyReused, Parked, Payonce, RetryLater
+from payonce.delivery import receiving
+from payonce.model import Delivery
 
 TWIN = """
 import sys

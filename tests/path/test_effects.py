@@ -9,11 +9,10 @@ from contextvars import ContextVar
 from typing import Any
 
 import pytest
-from payonce import NoJournal, NotAJournal
-from payonce.effects import Invoke, Pause, Way, Work, adrive, drive, journaled
-
 from tests.journal.making import opening
-from tests.journal.stores import SqliteStore
+
+from payonce import NoJournal, NotAJournal, Payonce
+from payonce.effects import Invoke, Pause, Way, Work, adrive, drive, journaled
 
 Walk = Callable[[Way[Any], Any], Any]
 
@@ -30,9 +29,9 @@ BOTH = pytest.mark.parametrize("walk", [_sync, _async])
 
 
 @BOTH
-def test_a_way_is_sent_its_results(walk: Any, sqlite_store: SqliteStore) -> None:
+def test_a_way_is_sent_its_results(walk: Any, app: Payonce) -> None:
     """Work, pauses and writes of the journal give back what they made."""
-    journal = sqlite_store.journal()
+    journal = app.journal
 
     def way() -> Way[Any]:
         made = yield Work(lambda: 1)

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from tests.journal.making import found, opened
+from tests.journal.stores import Clock
+
 from payonce import Payonce
 from payonce.journal import journal_at
 from payonce.journal.protocol import Journal
 from payonce.lease import is_dead, owner, renewed
-
-from tests.journal.making import found, opened
-from tests.journal.stores import Clock
 
 
 @dataclass(eq=False)

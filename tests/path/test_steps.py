@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from payonce import NOT_PAID, OutsideRun, Parked, Payonce, Rejected, RetryLater, reject
-
 from tests.journal.stores import Clock
 from tests.path.looking import calls, only_run, states
+
+from payonce import NOT_PAID, OutsideRun, Parked, Payonce, Rejected, RetryLater, reject
 
 
 def _again(clock: Clock) -> None:
@@ -261,7 +261,7 @@ def calls_of(app: Payonce, key: str) -> list[Any]:
 
 @pytest.mark.parametrize("found", ["billed", NOT_PAID])
 def test_verify_settles_a_doubt(app: Payonce, clock: Clock, found: Any) -> None:
-    """A call in doubt is looked up by its arguments and key; only if it did not happen it's sent."""
+    """A call in doubt is looked up by its arguments and key, and sent only if it did not happen."""
     sent, asked = [], []
 
     def look(n: int, *, idempotency_key: str) -> Any:

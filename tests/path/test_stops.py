@@ -11,12 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from payonce import Busy, Parked, Payonce, RetryLater, Stop
-from payonce.journal import journal_at
-
 from tests.journal.making import opened
 from tests.journal.stores import Clock
 from tests.path.looking import calls, only_run, states
+
+from payonce import Busy, Parked, Payonce, RetryLater, Stop
+from payonce.journal import journal_at
 
 
 def _doubtful(app: Payonce, clock: Clock, work: Any) -> Any:
@@ -138,7 +138,7 @@ def test_a_stop_comes_out_of_a_task_group(app: Payonce, clock: Clock) -> None:
 
 
 def test_a_lost_lease_ends_the_attempt_but_keeps_its_receipt(app: Payonce, clock: Clock) -> None:
-    """The late receipt is kept, the next step is refused, and only the new attempt moves the run."""
+    """The late receipt is kept, the next step refused, and only the new attempt moves the run."""
     sent: list[str] = []
     later = Clock()
     later.now = clock.now + 3600

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.path.looking import only_run
+
 from payonce import Parked, Payonce
 from payonce.model import World
 from payonce.policy import moved
 from payonce.world import VERSION_VARIABLES, code_version, world
-
-from tests.path.looking import only_run
 
 SOURCE = "def job():\n    return 1\n"
 IDENTITY = ["-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false"]

@@ -24,12 +24,12 @@ def _states(store: Path) -> list[str]:
 
 
 def _write_at_once(store: Path) -> None:
-    """Take and leave the write lock, without waiting for it.
+    """Take and leave the write lock; who waits for this call can't hold it meanwhile.
 
     Raises:
         sqlite3.OperationalError: somebody has a transaction open.
     """
-    with closing(sqlite3.connect(store, timeout=0, isolation_level=None)) as db:
+    with closing(sqlite3.connect(store, timeout=5, isolation_level=None)) as db:
         db.execute("BEGIN IMMEDIATE")
         db.execute("ROLLBACK")
 

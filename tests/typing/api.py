@@ -99,7 +99,6 @@ with app.capture(hosts=["llm-gateway.internal"], outside="refuse"):
     pass
 
 
-
 async def web(scope: Any, receive: Any, send: Any) -> None:
     """An ASGI application."""
 

@@ -7,12 +7,13 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Protocol
 
+from payonce.demo.child import ChildFailed
 from payonce.demo.figures import Migrated, Protected, Story, Unprotected
 from payonce.demo.logs import write_logs
 from payonce.demo.stage import DELIVERIES, Stage
 from payonce.errors import ConfigError
 from payonce.journal import journal_at
-from payonce.journal.protocol import Journal, RunFilter
+from payonce.journal.protocol import RunFilter
 from payonce.model import Call, CallState, Run
 from payonce.money import Money
 from payonce.testing import BilledCall
@@ -44,16 +45,19 @@ def tell(audience: Audience, keep: Path | None = None) -> Story:
     """
     if keep is not None:
         _claim(keep)
-    with tempfile.TemporaryDirectory(prefix="payonce-demo-") as folder, ExitStack() as stack:
-        scratch = Path(folder)
-        home = scratch / "apps" if keep is None else keep.absolute()
-        audience.sees("Starting the apps, the provider and the queue", 0)
-        stages = [
-            stack.enter_context(Stage(kind, home, scratch)) for kind in ("unprotected", "protected")
-        ]
+    with tempfile.TemporaryDirectory(prefix="payonce-demo-") as folder:
+        home = Path(folder) / "apps" if keep is None else keep.absolute()
+        stages = [Stage(kind, home, Path(folder)) for kind in ("unprotected", "protected")]
+        with ExitStack() as stack:
+            audience.sees("Starting the apps and their provider", 0)
+            for stage in stages:
+                stack.enter_context(stage).start()
+            acts = _acts(audience, *stages)
         for stage in stages:
-            stage.start()
-        return _acts(audience, *stages)
+            write_logs(stage)
+        _, calls = _recorded(stages[1])
+    receipts = ((call.name, call.model or "unknown model") for call in _receipts(calls))
+    return Story(*acts, tuple(receipts))
 
 
 def _claim(keep: Path) -> None:
@@ -68,16 +72,16 @@ def _claim(keep: Path) -> None:
         )
 
 
-def _acts(audience: Audience, unprotected: Stage, protected: Stage) -> Story:
+def _acts(
+    audience: Audience, unprotected: Stage, protected: Stage
+) -> tuple[Unprotected, Protected, Migrated]:
     first = _accident(audience, unprotected)
     audience.hears(first)
     second, parked = _protected(audience, protected)
     audience.hears(second)
-    third, receipts = _migrated(audience, protected, parked)
+    third = _migrated(audience, protected, parked)
     audience.hears(third)
-    for stage in (unprotected, protected):
-        write_logs(stage)
-    return Story(first, second, third, receipts)
+    return first, second, third
 
 
 def _accident(audience: Audience, stage: Stage) -> Unprotected:
@@ -108,49 +112,42 @@ def _protected(audience: Audience, stage: Stage) -> tuple[Protected, Run]:
         wanted=delivered.wanted,
         billed_calls=len(bill),
         failing_writes=stage.failing_writes,
-        state=run.state,
+        state=str(run.state),
         reason=run.reason or "",
         cost=_sum(bill),
         billed_to_others=len(bill) - paid_first,
     ), run
 
 
-def _migrated(
-    audience: Audience, stage: Stage, before: Run
-) -> tuple[Migrated, tuple[tuple[str, str], ...]]:
+def _migrated(audience: Audience, stage: Stage, before: Run) -> Migrated:
     audience.sees("After the migration", 2 * DELIVERIES)
     stage.migrate()
     stage.deliver(1, 0, lambda: None)
     audience.sees("After the migration", DELIVERIES + stage.arrived)
     bill = stage.bill
-    run, calls = _recorded(stage)
-    receipts = tuple((call.name, call.model or "unknown model") for call in _receipts(calls))
+    run, _ = _recorded(stage)
     return Migrated(
         deliveries=sum(len(each.statuses) for each in stage.delivered),
         billed_calls=len(bill),
         failing_writes=stage.failing_writes,
-        state=run.state,
+        state=str(run.state),
         run_key=run.key,
         same_key=(run.id, run.key) == (before.id, before.key),
         cost=_sum(bill),
-    ), receipts
+    )
 
 
 def _recorded(stage: Stage) -> tuple[Run, list[Call]]:
-    """The one run in the journal, and its calls; done by whoever has the file."""
+    """The one run in the journal and its calls, read beside the app as anybody may."""
     journal = journal_at(f"sqlite:///{stage.folder / 'payonce.db'}")
     try:
-        return _only_run(journal)
+        summaries = journal.runs(RunFilter())
+        if len(summaries) != 1:
+            raise ChildFailed("journal", f"has {len(summaries)} runs, not one", stage.app_log)
+        run = summaries[0].run
+        return run, journal.calls(run.id)
     finally:
         journal.stop()
-
-
-def _only_run(journal: Journal) -> tuple[Run, list[Call]]:
-    summaries = journal.runs(RunFilter())
-    if len(summaries) != 1:
-        raise ConfigError(f"the journal has {len(summaries)} runs, not one", "This is a bug.")
-    run = summaries[0].run
-    return run, journal.calls(run.id)
 
 
 def _receipts(calls: list[Call]) -> list[Call]:

@@ -76,12 +76,13 @@ def _line(act: Unprotected | Protected | Migrated) -> str:
                 f"{_dollars(act.cost)} for {'one course' if act.succeeded else 'nothing'}."
             )
         case Protected():
-            others = act.deliveries - act.wanted
+            duplicates = _count(act.deliveries - act.wanted, "duplicate")
             return (
                 f"[bold]2 The same app with payonce.[/] [green]{act.billed_calls} calls billed[/], "
                 f"{_count(act.failing_writes, 'failing write')}, then {act.state}: "
-                f"{escape(act.reason)}. Another {_count(others, 'delivery', 'deliveries')} "
-                f"cost {_count(act.billed_to_others, 'call')}."
+                f"{escape(act.reason)}. The queue needed "
+                f"{_count(act.wanted, 'delivery', 'deliveries')}; {duplicates} cost "
+                f"{_count(act.billed_to_others, 'call')}."
             )
     key = "the same key" if act.same_key else "another key"
     return (

@@ -188,6 +188,9 @@ class SqliteJournal:
     def resolve(
         self, call_id: int, resolution: Resolution, reason: str, receipt: Receipt | None
     ) -> Write[bool]:
+        if resolution == "happened" and receipt is None:
+            raise ValueError("a call that happened needs the receipt that it left")
+
         def write(db: sqlite3.Connection) -> bool:
             fields = {"call_id": call_id, "resolution": resolution, "reason": reason}
             changed = _do(db, "resolve_call", **fields)
@@ -297,9 +300,7 @@ def _count_kill(db: sqlite3.Connection, seen: Run | None) -> tuple[int, str | No
     """How often in a row attempts ended without a word at one place, and which place."""
     if seen is None or seen.lease_owner is None:
         return 0, None
-    row = db.execute(
-        _Q["last_step_of_attempt"], {"run_id": seen.id, "attempt": seen.attempt}
-    ).fetchone()
+    row = db.execute(_Q["last_step_of_run"], {"run_id": seen.id}).fetchone()
     place = "before its first step" if row is None else row["name"]
     return (seen.kills + 1 if seen.killed_at == place else 1), place
 

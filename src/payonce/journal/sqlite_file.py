@@ -19,7 +19,6 @@ from payonce.errors import ConfigError, JournalTooNew, NotAJournal
 from payonce.journal.queries import migrations
 
 T = TypeVar("T")
-_MAGIC = b"SQLite format 3\x00"
 _OLDEST = (3, 37, 0)  # STRICT tables: https://sqlite.org/stricttables.html
 
 
@@ -91,14 +90,24 @@ class SqliteFile:
                 self._reading.wait()
             self._reads += 1
         try:
-            reader = self._readers.pop() if self._readers else self._opened()
-            result = query(reader)
+            reader = self._reader()
+            try:
+                result = query(reader)
+            except BaseException:
+                reader.close()
+                raise
             self._readers.append(reader)
             return result
         finally:
             with self._reading:
                 self._reads -= 1
                 self._reading.notify_all()
+
+    def _reader(self) -> sqlite3.Connection:
+        try:
+            return self._readers.pop()
+        except IndexError:
+            return self._opened()
 
     def pause(self) -> None:
         """Wait for the reads that are under way, let none begin, and close all connections."""
@@ -127,7 +136,10 @@ class SqliteFile:
                 connection.close()
 
     def _opened(self) -> sqlite3.Connection:
-        _check(self.path)
+        # Never look into the file by other means: closing any descriptor of it takes this
+        # process's locks away (https://sqlite.org/howtocorrupt.html, 2.2), and with them the log.
+        if self.path.is_dir():
+            raise _not_a_journal(self.path, "it is a folder")
         self.path.parent.mkdir(parents=True, exist_ok=True)
         connection = sqlite3.connect(
             self.path,
@@ -170,19 +182,6 @@ class SqliteFile:
                 connection.execute(
                     "INSERT INTO payonce_migrations VALUES (?, ?, ?)", (number, name, self._clock())
                 )
-
-
-def _check(path: Path) -> None:
-    """Look at a file before SQLite touches it."""
-    try:
-        with path.open("rb") as file:
-            start = file.read(len(_MAGIC))
-    except FileNotFoundError:
-        return
-    except OSError as exc:
-        raise _not_a_journal(path, exc.strerror or str(exc)) from exc
-    if start and start != _MAGIC:
-        raise _not_a_journal(path, "it does not start like a SQLite database")
 
 
 def _not_a_journal(path: Path, why: str) -> NotAJournal:

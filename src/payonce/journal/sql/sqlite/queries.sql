@@ -35,10 +35,10 @@ WHERE job = :job AND key = :key AND state = :seen_state AND attempt = :seen_atte
 -- The id behind a job and a key.
 SELECT id FROM payonce_runs WHERE job = :job AND key = :key;
 
--- name: last_step_of_attempt
--- Where an attempt was last seen at work: names the place of a death without a word.
-SELECT name FROM payonce_calls
-WHERE run_id = :run_id AND attempt = :attempt ORDER BY id DESC LIMIT 1;
+-- name: last_step_of_run
+-- Where a run was last seen at work, in this attempt or an earlier one whose receipts it replayed:
+-- names the place of a death without a word.
+SELECT name FROM payonce_calls WHERE run_id = :run_id ORDER BY id DESC LIMIT 1;
 
 -- name: lose_attempt
 -- The attempt that was taken over from ended without a word.

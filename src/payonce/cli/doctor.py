@@ -1,0 +1,41 @@
+"""Front: `payonce doctor`."""
+
+from __future__ import annotations
+
+import click
+
+from payonce.cli.options import json_option, path_of, store_option
+from payonce.errors import PayonceError
+
+
+@click.command()
+@store_option
+@json_option
+@click.pass_context
+def doctor(context: click.Context, store: str, as_json: bool) -> None:
+    """Look at what is installed and at the journal, and say what is wrong.
+
+    It lists the LLM SDKs and queues found here, what app.capture() sees of each, how often each
+    repeats a failing call by itself, and how these layers multiply. The exit code is 1 if there
+    is a problem.
+
+    \b
+    Examples:
+      payonce doctor
+      payonce doctor --store sqlite:////var/lib/shop/payonce.db --json
+    """
+    from payonce.cli.printing import print_json, print_view
+    from payonce.journal import journal_at
+    from payonce.report.health import examine, health_document, health_view
+
+    try:
+        path = path_of(journal_at(store))
+    except PayonceError:
+        path = None
+    health = examine(store, lambda: journal_at(store), path)
+    if as_json:
+        print_json(health_document(health))
+    else:
+        print_view(health_view(health))
+    if health.problems:
+        context.exit(1)

@@ -1,0 +1,86 @@
+"""Front: the options that commands share, and the journal behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from payonce.errors import JournalError
+
+if TYPE_CHECKING:
+    from payonce.journal.protocol import Journal
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+STORE = "sqlite:///payonce.db"
+
+
+def store_option(function: F) -> F:
+    """`--store`."""
+    return click.option(
+        "--store",
+        metavar="URL",
+        envvar="PAYONCE_STORE",
+        default=STORE,
+        help=f"Where the journal is; by default $PAYONCE_STORE, else {STORE}.",
+    )(function)
+
+
+def job_option(function: F) -> F:
+    """`--job`."""
+    return click.option("--job", metavar="NAME", help="Only runs of this job.")(function)
+
+
+def json_option(function: F) -> F:
+    """`--json`."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(function)
+
+
+def limit_option(default: int) -> Callable[[F], F]:
+    """`--limit`."""
+    return click.option(
+        "--limit",
+        type=click.IntRange(min=1),
+        metavar="N",
+        default=default,
+        show_default=True,
+        help="List at most so many.",
+    )
+
+
+def journal_of(store: str) -> Journal:
+    """The journal at a URL, which has to be there: to look is not to make one.
+
+    Raises:
+        JournalError: there is none.
+        StoreNotSupported: the URL names another kind of database.
+    """
+    from payonce.journal import journal_at
+
+    journal = journal_at(store)
+    has_to_be_there(journal)
+    return journal
+
+
+def has_to_be_there(journal: Journal) -> None:
+    """Refuse a journal whose file isn't there.
+
+    Raises:
+        JournalError: it isn't.
+    """
+    path = path_of(journal)
+    if path is not None and not path.exists():
+        raise JournalError(
+            f"there is no journal at {path}",
+            "Name the app's store with --store or $PAYONCE_STORE; its first delivery makes it.",
+        )
+
+
+def path_of(journal: Journal) -> Path | None:
+    """A journal's file, if it is one."""
+    from payonce.journal.sqlite import SqliteJournal
+
+    return journal.path if isinstance(journal, SqliteJournal) else None

@@ -1,0 +1,139 @@
+"""Front: `payonce wake`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import redirect_stdout
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from payonce.cli.options import has_to_be_there, json_option
+from payonce.errors import ConfigError
+
+if TYPE_CHECKING:
+    from payonce.app import Payonce
+    from payonce.model import Run
+    from payonce.waking import Woken
+
+STILL_NOT_DONE = 3
+
+
+@click.command()
+@click.argument("target")
+@click.argument("keys", nargs=-1, metavar="[KEY]...")
+@click.option("--job", metavar="NAME", help="Only runs of this job.")
+@click.option(
+    "--all",
+    "overdue",
+    is_flag=True,
+    help="Call runs, too, that wait for a delivery though their time has passed, and those "
+    "whose worker died.",
+)
+@click.option("--force", is_flag=True, help="Call parked runs in an unchanged world, too.")
+@click.option("--dry-run", is_flag=True, help="Only list what would be called.")
+@click.option("--store", metavar="URL", help="Set $PAYONCE_STORE before TARGET is imported.")
+@json_option
+def wake(
+    target: str,
+    keys: tuple[str, ...],
+    job: str | None,
+    overdue: bool,
+    force: bool,
+    dry_run: bool,
+    store: str | None,
+    as_json: bool,
+) -> None:
+    """Call runs again that may go on: what was paid for is replayed, the rest is done.
+
+    TARGET names the app as it is imported, module:attribute; the attribute may be left out where
+    the module has one app only. Without KEYs these are all of its parked runs whose world has
+    changed (the code's version, the schema of a watched database), and those that payonce
+    resolve let go on. Runs that are named are called, too, where only a delivery is missing.
+    What the jobs print goes to stderr.
+
+    The exit code is 0 if all that were called are done, 3 if some are not.
+
+    \b
+    Examples:
+      payonce wake shop.jobs:app
+      payonce wake shop.jobs course:42 course:43
+      payonce wake shop.jobs:app --dry-run --all
+      payonce wake shop.jobs:app course:42 --force
+    """
+    from payonce.cli.target import app_at
+    from payonce.waking import wakeable
+
+    app = app_at(target, store)
+    has_to_be_there(app.journal)
+    _known(app, job)
+    runs = wakeable(app, keys, job=job, force=force, overdue=overdue)
+    if dry_run:
+        _print_plan(runs, as_json=as_json)
+        return
+    woken = list(_call_each(app, runs))
+    _print_outcome(app, woken, keys, job, as_json=as_json)
+    if any(each.outcome != "done" for each in woken):
+        raise click.exceptions.Exit(STILL_NOT_DONE)
+
+
+def _known(app: Payonce, job: str | None) -> None:
+    if job is not None and job not in app.jobs:
+        raise ConfigError(
+            f"the app has no job named {job!r}",
+            f"Its jobs are: {', '.join(sorted(app.jobs)) or 'none'}.",
+        )
+
+
+def _call_each(app: Payonce, runs: list[Run]) -> Iterator[Woken]:
+    from rich.progress import Progress
+
+    from payonce.cli.printing import console
+    from payonce.waking import wake_one
+
+    out = console(stderr=True)
+    with Progress(console=out, transient=True, disable=not out.is_terminal) as progress:
+        task = progress.add_task("calling", total=len(runs))
+        for run in runs:
+            progress.update(task, description=run.key)
+            with redirect_stdout(sys.stderr):
+                woken = wake_one(app, run)
+            yield woken
+            progress.advance(task)
+
+
+def _print_plan(runs: list[Run], *, as_json: bool) -> None:
+    from payonce.cli.printing import print_json, print_view
+    from payonce.report.woken import plan_row, plan_table
+
+    if as_json:
+        print_json([plan_row(run) for run in runs])
+    elif runs:
+        print_view([plan_table(runs)])
+    else:
+        click.echo("There is nothing to wake.")
+
+
+def _print_outcome(
+    app: Payonce, woken: list[Woken], keys: tuple[str, ...], job: str | None, *, as_json: bool
+) -> None:
+    from payonce.cli.printing import print_json, print_view
+    from payonce.report.woken import left_alone, woken_row, woken_table
+    from payonce.waking import unfinished
+
+    if as_json:
+        print_json([woken_row(each) for each in woken])
+        return
+    if woken:
+        print_view([woken_table(woken)])
+    else:
+        click.echo("There was nothing to wake.")
+    called: set[Any] = {each.run.id for each in woken}
+    rest = [
+        run
+        for run in unfinished(app.journal, job)
+        if run.id not in called and (not keys or run.key in keys)
+    ]
+    for sentence in left_alone(rest, list(app.jobs)):
+        click.echo(sentence, err=True)

@@ -1,0 +1,1 @@
+"""Reading: what the journal has, put into words, tables and JSON-able values."""

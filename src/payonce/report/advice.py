@@ -1,0 +1,80 @@
+"""Reading: what a person can do next about a run."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+
+from payonce import policy
+from payonce.model import Call, Run, RunState
+from payonce.report import text
+from payonce.report.totals import doubts
+from payonce.resolving import is_described
+
+
+def advice(run: Run, calls: Sequence[Call], now: float) -> list[str]:
+    """Sentences, the most pressing first."""
+    if run.state is RunState.DONE:
+        return ["Nothing: further deliveries get the recorded result, and pay nothing."]
+    words = [_to_resolve(call) for call in open_questions(calls)]
+    match run.state:
+        case RunState.PARKED:
+            return [*words, *_parked(run, bool(words))]
+        case RunState.WAITING:
+            return [*words, _waiting(run, now)]
+        case _:
+            return [_running(run, now)]
+
+
+def open_questions(calls: Sequence[Call]) -> list[Call]:
+    """The calls that only a person can decide on: no other receipt stands for their step."""
+    places: dict[tuple[str, int], list[Call]] = {}
+    for call in calls:
+        places.setdefault((call.step_key, call.occurrence), []).append(call)
+    in_doubt = {call.id for call in doubts(calls)}
+    return [
+        call
+        for call in calls
+        if (call.id in in_doubt and policy.standing(places[call.step_key, call.occurrence]) is None)
+        or (is_described(call) and not call.rejected)
+    ]
+
+
+def _to_resolve(call: Call) -> str:
+    if is_described(call):
+        return (
+            f"The answer of call {call.id} ({call.name}) was paid for but can't be rebuilt. "
+            f"To pay for it again: payonce resolve {call.id} --pay-again"
+        )
+    happened = "" if call.source == "capture" else "--happened | "
+    return (
+        f"Find out whether call {call.id} ({call.name}) happened, then: "
+        f"payonce resolve {call.id} {happened}--did-not-happen | --pay-again"
+    )
+
+
+def _parked(run: Run, asks: bool) -> list[str]:
+    wake = f"payonce wake MODULE:APP {shlex.quote(run.key)}"
+    if run.wakes_on:
+        waits = " or ".join(run.wakes_on)
+        return [
+            f"It goes on by itself, under the same key, once the {waits} changes and it is "
+            f"delivered again. Where its message is gone: {wake}"
+        ]
+    return [] if asks else [f"Mend what failed, then: {wake} --force"]
+
+
+def _waiting(run: Run, now: float) -> str:
+    wake = f"payonce wake MODULE:APP {shlex.quote(run.key)}"
+    if run.retry_at is None or run.retry_at <= now:
+        return f"It goes on at its next delivery. Where its message is gone: {wake}"
+    return f"It goes on when it is delivered after {text.clock(run.retry_at)}."
+
+
+def _running(run: Run, now: float) -> str:
+    if run.lease_until is not None and run.lease_until <= now:
+        return (
+            f"Its worker {run.lease_owner} has not renewed its lease since "
+            f"{text.clock(run.lease_until)}: the next delivery takes it over."
+        )
+    return f"Nothing: {run.lease_owner} is working on it."

@@ -1,0 +1,122 @@
+"""On the path, beside it: a person's word on a call that payonce can't decide on by itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from payonce import values
+from payonce.errors import CallNotFound, JournalError
+from payonce.journal.payload import grow
+from payonce.journal.protocol import Journal, Resolution, RunFilter
+from payonce.model import Call, CallState, Receipt, Run, RunState
+from payonce.waking import ALL
+
+_PARKED_FOR_A_WORD = ("InDoubt", "NotReplayable")
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """What was resolved; `woken` says whether its run, parked because of it, may go on."""
+
+    call: Call
+    resolution: Resolution
+    run: Run
+    woken: bool
+
+
+def resolve(
+    journal: Journal,
+    call_id: int,
+    resolution: Resolution,
+    *,
+    answer: Any = None,
+    because: str = "",
+) -> Resolved:
+    """Take down a person's word on a call in doubt, or on an answer that can't be rebuilt.
+
+    Args:
+        journal: where the call is.
+        call_id: its number, as `payonce show` has it.
+        resolution: `"happened"` pays the call by `answer`, `"did_not_happen"` releases it,
+            `"pay_again"` lets it be repeated.
+        answer: the value that a step that happened is to return from now on.
+        because: a person's reason, kept with the call.
+
+    Raises:
+        CallNotFound: there is no such call, or there is nothing to resolve about it.
+        JournalError: the word doesn't fit the call.
+    """
+    call = journal.call(call_id)
+    if call is None:
+        raise CallNotFound(
+            f"there is no call {call_id}", "See the numbers of a run's calls: payonce show KEY."
+        )
+    _resolvable(call)
+    _fits(call, resolution)
+    receipt = None
+    if resolution == "happened":
+        receipt = Receipt(values.encode(answer, name=f"the answer of {call.name}"))
+    if not journal.resolve(call_id, resolution, because or "no reason given", receipt).now():
+        raise CallNotFound(
+            f"call {call_id} changed meanwhile", "Look at it again: payonce show KEY."
+        )
+    run = _run_of(journal, call)
+    return Resolved(call, resolution, run, woken=_wake(journal, run))
+
+
+def is_described(call: Call) -> bool:
+    """Whether a call was paid, but its answer is kept as a description only."""
+    return (
+        call.state is CallState.PAID
+        and call.answer is not None
+        and grow(call.answer).codec == values.DESCRIBED
+    )
+
+
+def _resolvable(call: Call) -> None:
+    if call.resolution is not None:
+        word = call.resolution.replace("_", " ")
+        raise CallNotFound(
+            f"call {call.id} of {call.name} was resolved before: {word}",
+            "Nothing: the word that was given stays.",
+        )
+    if call.state is CallState.IN_DOUBT or (is_described(call) and not call.rejected):
+        return
+    todo = {
+        CallState.INTENDED: "If its worker is dead, the run's next delivery or payonce wake "
+        "finds that out; resolve it after that.",
+        CallState.PAID: "Nothing: its answer is replayed.",
+        CallState.RELEASED: "Nothing: it was surely not billed, and may be made again.",
+        CallState.IN_DOUBT: "",
+    }[call.state]
+    state = f"{call.state.value} and rejected" if call.rejected else call.state.value
+    raise CallNotFound(f"call {call.id} of {call.name} is not in doubt: it is {state}", todo)
+
+
+def _fits(call: Call, resolution: Resolution) -> None:
+    if call.state is CallState.PAID and resolution != "pay_again":
+        raise JournalError(
+            f"call {call.id} of {call.name} is paid; its answer can't be rebuilt",
+            f"Let it be paid again: payonce resolve {call.id} --pay-again.",
+            paid="yes",
+        )
+    if call.source == "capture" and resolution == "happened":
+        raise JournalError(
+            f"call {call.id} of {call.name} can't be replayed without the provider's answer",
+            f"Let it be repeated: payonce resolve {call.id} --pay-again; "
+            "or, if it was not billed, --did-not-happen.",
+            paid="unknown",
+        )
+
+
+def _run_of(journal: Journal, call: Call) -> Run:
+    summaries = journal.runs(RunFilter(limit=ALL))
+    return next(summary.run for summary in summaries if summary.run.id == call.run_id)
+
+
+def _wake(journal: Journal, run: Run) -> bool:
+    """Let a run go on that was parked for want of a person's word, and for nothing else."""
+    if run.state is not RunState.PARKED or run.evidence not in _PARKED_FOR_A_WORD:
+        return False
+    return journal.wake(run).now()
