@@ -179,6 +179,38 @@ def test_deaths_before_the_first_step(site: Site) -> None:
     assert (site.count("plans"), site.count("renders")) == (0, 3)
 
 
+BETWEEN = """
+import os, signal
+from payonce import Payonce
+from told import count, main
+
+app = Payonce()
+
+@app.step
+def plan() -> str:
+    return "a plan"
+
+@app.job(key="course", attempts=50)
+def generate() -> str:
+    plan()
+    count("renders")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+main(app, generate)
+"""
+
+
+def test_deaths_after_a_step_are_counted_from_the_first(site: Site) -> None:
+    """Given a job that kills its process after a step that is replayed from then on,
+    when it has died three times, then it parks and names that step, not "before its first"."""
+    (site.folder / "course.py").write_text(BETWEEN)
+    assert [site.start().died() for _ in range(3)] == [True] * 3
+    told = site.deliver()
+    assert told.word == "Parked"
+    assert "course.plan" in told.text
+    assert site.count("renders") == 3
+
+
 @contextmanager
 def served(app: payonce.Payonce, job: Callable[[], Any]) -> Iterator[int]:
     """The job behind a real server; its port."""

@@ -14,7 +14,7 @@ from tests.promises.asking import ask, outcome, word
 
 import payonce
 from payonce.errors import Busy
-from payonce.model import Call, CallState, Run
+from payonce.model import Call, CallState, Payload, Receipt, Run
 from payonce.testing import (
     Fault,
     MeteredProvider,
@@ -151,6 +151,31 @@ def test_a_call_in_doubt_is_told_to_the_caller(
     assert isinstance(told, payonce.RetryLater)
     assert told.paid == "unknown"
     assert word(work) == "done"
+
+
+def test_a_call_that_a_person_says_has_happened_is_not_made_again(
+    app: payonce.Payonce, calls: Callable[[], list[Call]], run: Callable[[], Run]
+) -> None:
+    """Given a charge in doubt, when a person says that it happened, and what its answer was, then
+    that is its receipt, and the run goes on with it."""
+    charges: list[int] = []
+
+    @app.step
+    def charge() -> str:
+        charges.append(1)
+        raise TimeoutError("no answer")
+
+    @app.job(key="course", backoff=0.001)
+    def work() -> str:
+        return charge()
+
+    assert [word(work), word(work)] == ["RetryLater", "Parked"]
+    (call,) = calls()
+    told = Receipt(Payload("json", b'"charge 4711"'))
+    assert app.journal.resolve(call.id, "happened", "seen at the bank", told).now()
+    assert app.journal.wake(run()).now()
+    assert work() == "charge 4711"
+    assert len(charges) == 1
 
 
 def test_a_call_whose_task_was_cancelled_is_in_doubt(
