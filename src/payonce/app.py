@@ -42,6 +42,7 @@ class Payonce:
             default `$PAYONCE_STORE`, else the file `payonce.db` in the working directory.
         version: the code's version; by default found in the environment (see `docs/concepts.md`).
         lease: seconds that a run stays with a process that has stopped to renew its lease.
+        patience: seconds that a write waits for other processes' writes.
         clock: seconds since the epoch, for tests.
 
     Raises:
@@ -54,12 +55,13 @@ class Payonce:
         *,
         version: str | None = None,
         lease: float = 30.0,
+        patience: float = 30.0,
         clock: Callable[[], float] | None = None,
     ) -> None:
         self.store = store or os.environ.get("PAYONCE_STORE") or DEFAULT_STORE
         self.version = version
         self.lease = lease
-        self.journal: Journal = journal_at(self.store, clock=clock)
+        self.journal: Journal = journal_at(self.store, clock=clock, patience=patience)
         self.failures = Rules()
         self.jobs: dict[str, Job] = {}
         self._watched: list[Watched] = []

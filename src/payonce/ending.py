@@ -108,11 +108,15 @@ def _is_cancellation(failure: BaseException) -> bool:
     return cancelled or isinstance(failure, GeneratorExit)
 
 
-def _overtaken(scope: RunScope, job: Job) -> Way[Busy | Finished]:
-    """The run is no longer this attempt's: another one works on it, or it is finished."""
+def _overtaken(scope: RunScope, job: Job) -> Way[Busy | RetryLater | Finished]:
+    """The run is no longer this attempt's: another one works on it, it is finished, or gone."""
     now_is = yield from journaled(Work(lambda: scope.journal.find(scope.run.job, scope.run.key)))
-    if now_is.state is RunState.DONE and now_is.attempt == scope.attempt:
-        _log.warning("run %r was completed; what failed after that is ignored", scope.run.key)
+    if now_is is None:
+        lost = NoJournal("the run is not in it any more")
+        return telling.no_journal(scope.run.job, scope.run.key, lost)
+    if now_is.state is RunState.DONE:
+        if now_is.attempt == scope.attempt:
+            _log.warning("run %r was completed; what failed after that is ignored", scope.run.key)
         return finished(job, now_is)
     return telling.busy(now_is, scope.journal.now())
 

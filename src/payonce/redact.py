@@ -51,6 +51,22 @@ _BEGINS_SECRETS = (
 _PLAIN = frozenset({"none", "null", "yes", "no", "true", "false", "must", "is", "not", "required"})
 
 
+_SHORTEST = 8
+_MOST = 1000
+_known: dict[str, None] = {}
+
+
+def mask_from_now_on(secret: str) -> None:
+    """Mask this very text, too, whatever it looks like; kept in this process's memory only.
+
+    Fewer than 8 characters are not taken for a secret; the last 1,000 are remembered.
+    """
+    if len(secret) >= _SHORTEST and secret not in _known:
+        if len(_known) >= _MOST:
+            _known.pop(next(iter(_known)))
+        _known[secret] = None
+
+
 def redact(text: str) -> str:
     """Mask API keys, tokens, passwords and cookies in a text; everything else is kept.
 
@@ -59,6 +75,8 @@ def redact(text: str) -> str:
 
     Masking a text a second time changes nothing.
     """
+    for secret in list(_known):
+        text = text.replace(secret, MASK)
     if "@" in text:
         text = _USERINFO.sub(rf"\1:{MASK}@", text)
     lowered = text.lower()

@@ -1,6 +1,6 @@
 """Keep the help texts in `docs/cli.md` as the commands print them.
 
-    python -m tests.cli.help_pages      writes them anew
+python -m tests.cli.help_pages      writes them anew
 """
 
 from __future__ import annotations
@@ -34,9 +34,7 @@ def shown(page: str) -> dict[str, str]:
 def renewed(page: str) -> str:
     """A page with each help text as it is printed now."""
     return _BLOCK.sub(
-        lambda match: (
-            f"<!-- help{match['command']} -->\n\n```text\n{printed(match['command'])}```"
-        ),
+        lambda match: f"<!-- help{match['command']} -->\n\n```text\n{printed(match['command'])}```",
         page,
     )
 

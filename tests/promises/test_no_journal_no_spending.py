@@ -251,3 +251,20 @@ def test_a_result_that_cannot_be_serialised_is_kept_in_words(
     assert (len(texts), told.paid) == (1, "yes")
     assert texts[0] in str(told)
     assert provider.billed("one") == 1
+
+
+def test_a_journal_that_was_deleted_is_no_journal(
+    app: payonce.Payonce, gpt: openai.OpenAI, provider: MeteredProvider, store: Path
+) -> None:
+    """Promise 4. Given a journal whose file is removed while an attempt works, then no further
+    call is made on the file that nobody will find again."""
+
+    @app.job(key="course", backoff=0.001)
+    def work() -> str:
+        ask(gpt, "one")
+        for path in store.parent.glob("journal.db*"):
+            path.unlink()
+        return ask(gpt, "two")
+
+    assert word(work) == "RetryLater"
+    assert provider.received("two") == 0

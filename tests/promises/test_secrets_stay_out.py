@@ -14,7 +14,7 @@ import httpx
 import openai
 import pytest
 from tests.chaos.site import locked
-from tests.promises.asking import outcome, word
+from tests.promises.asking import ask, outcome, word
 
 import payonce
 from payonce.journal import journal_at
@@ -222,3 +222,23 @@ def test_of_calls_in_doubt(
     assert word(work) == "RetryLater"
     app.close()
     assert_clean(store.parent, "in_doubt")
+
+
+@pytest.mark.parametrize("key", ["7f3e9ab2c4d84e0f9d1b6a5c3e2f1a0b", "tok-acme-9911223344"])
+@pytest.mark.parametrize("said", ["Invalid API key: {}", "Access denied for token '{}'"])
+def test_a_key_of_no_known_shape_is_masked_in_an_error(
+    app: payonce.Payonce, provider: MeteredProvider, store: Path, key: str, said: str
+) -> None:
+    """Promise 10. Given a gateway whose keys look like nothing, when its error repeats the key
+    that the request carried, then it is kept neither in the journal nor in what is raised."""
+    provider.fail("one", status(401, message=said.format(key)), times=None)
+    with openai.OpenAI(base_url=provider.openai_url, api_key=key) as client:
+
+        @app.job(key="course")
+        def work() -> str:
+            return ask(client, "one")
+
+        told = outcome(work)
+    app.close()
+    assert key not in str(told)
+    assert key.encode() not in everything(store.parent)

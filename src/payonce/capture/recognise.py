@@ -17,6 +17,7 @@ from payonce.step import Asked
 
 WIRES = (openai.WIRE, anthropic.WIRE)
 
+_SECRET_HEADERS = ("authorization", "proxy-authorization", "x-api-key", "api-key", "x-goog-api-key")
 _METHODS = frozenset({"POST", "PUT", "PATCH"})
 _SDKS = ("OpenAI/Python", "AsyncOpenAI/Python", "Anthropic/Python", "AsyncAnthropic/Python")
 
@@ -38,6 +39,11 @@ class Sent:
     def path(self) -> str:
         """The path without its query."""
         return self.target.partition("?")[0]
+
+    def secrets(self) -> list[str]:
+        """The keys that the request carries: an error may repeat them, whatever they look like."""
+        values = [self.headers[name] for name in _SECRET_HEADERS if self.headers.get(name)]
+        return [value.rpartition(" ")[2] for value in values]
 
     @property
     def from_sdk(self) -> bool:

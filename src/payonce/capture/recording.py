@@ -27,6 +27,7 @@ from payonce.capture.wire import let_through
 from payonce.effects import Invoke, Way
 from payonce.errors import NotReplayable, Rejected
 from payonce.model import CallState
+from payonce.redact import mask_from_now_on
 from payonce.scope import RunScope
 from payonce.step import Ticket, begin, complete, fail
 
@@ -99,6 +100,8 @@ def record(scope: RunScope, billed: Billed, body: bytes, line: Line) -> Way[Any]
         Stop: the call must not be made.
         Rejected: all answers that may be asked for were rejected.
     """
+    for secret in billed.sent.secrets():
+        mask_from_now_on(secret)
     try:
         ticket = yield from begin(scope, billed.asked(body))
     except Rejected as exc:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from payonce.cli.options import json_option, path_of, store_option
+from payonce.cli.options import journal_of, json_option, path_of, store_option
 from payonce.errors import PayonceError
 
 
@@ -30,9 +30,9 @@ def doctor(context: click.Context, store: str, as_json: bool) -> None:
 
     try:
         path = path_of(journal_at(store))
-    except PayonceError:
+    except PayonceError:  # it is told with the rest
         path = None
-    health = examine(store, lambda: journal_at(store), path)
+    health = examine(store, lambda: journal_of(store), path)
     if as_json:
         print_json(health_document(health))
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 STORE = "sqlite:///payonce.db"
+_SQLITE, _TABLE = b"SQLite format 3\x00", b"payonce_migrations"
 
 
 def store_option(function: F) -> F:
@@ -62,21 +64,45 @@ def journal_of(store: str) -> Journal:
 
     journal = journal_at(store)
     has_to_be_there(journal)
+    click.get_current_context().call_on_close(journal.stop)
     return journal
 
 
 def has_to_be_there(journal: Journal) -> None:
-    """Refuse a journal whose file isn't there.
+    """Refuse a journal whose file isn't there, or is another database so far.
 
     Raises:
-        JournalError: it isn't.
+        JournalError: it isn't there.
     """
     path = path_of(journal)
-    if path is not None and not path.exists():
-        raise JournalError(
-            f"there is no journal at {path}",
-            "Name the app's store with --store or $PAYONCE_STORE; its first delivery makes it.",
-        )
+    if path is None or _may_hold_a_journal(path):
+        return
+    there = f"{path} is a database without a journal"
+    raise JournalError(
+        there if path.exists() else f"there is no journal at {path}",
+        "Name the app's store with --store or $PAYONCE_STORE; its first delivery makes it.",
+    )
+
+
+def _may_hold_a_journal(path: Path) -> bool:
+    """Whether a file isn't surely free of the journal's tables; looked at without opening it.
+
+    SQLite has the tables' names as text in the file, or in the log beside it
+    (https://sqlite.org/fileformat2.html, 2.6).
+    """
+    if not path.exists():
+        return False
+    with path.open("rb") as file:
+        if file.read(len(_SQLITE)) not in (_SQLITE, b""):
+            return True  # the journal itself tells what is wrong with it
+    return any(_holds(part, _TABLE) for part in (path, path.with_name(f"{path.name}-wal")))
+
+
+def _holds(path: Path, text: bytes) -> bool:
+    if not path.exists() or not path.stat().st_size:
+        return False
+    with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+        return content.find(text) >= 0
 
 
 def path_of(journal: Journal) -> Path | None:

@@ -67,6 +67,7 @@ def wake(
 
     app = app_at(target, store)
     has_to_be_there(app.journal)
+    click.get_current_context().call_on_close(app.close)
     _known(app, job)
     runs = wakeable(app, keys, job=job, force=force, overdue=overdue)
     if dry_run:

@@ -12,6 +12,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,6 +21,18 @@ from payonce.journal.queries import migrations
 
 T = TypeVar("T")
 _OLDEST = (3, 37, 0)  # STRICT tables: https://sqlite.org/stricttables.html
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A connection, and the file that it was opened to."""
+
+    connection: sqlite3.Connection
+    identity: tuple[int, int] | None
+
+    def close(self) -> None:
+        with contextlib.suppress(sqlite3.Error):
+            self.connection.close()
 
 
 class SqliteFile:
@@ -32,9 +45,9 @@ class SqliteFile:
                 "Use a Python whose sqlite3 has SQLite 3.37 or newer.",
             )
         self.path, self._clock, self._patience = path, clock, patience
-        self._writing: sqlite3.Connection | None = None
+        self._writing: _Opened | None = None
         self._durable: bool | None = None
-        self._readers: list[sqlite3.Connection] = []
+        self._readers: list[_Opened] = []
         self._reset()
 
     def _reset(self) -> None:
@@ -44,13 +57,17 @@ class SqliteFile:
 
     def begin(self, *, durable: bool) -> sqlite3.Connection:
         """A transaction on the one connection that writes; `durable` makes its commit fsync."""
+        if self._writing is not None and self._is_gone(self._writing):
+            self._drop()
+            raise sqlite3.OperationalError(f"{self.path} was removed while it was in use")
         if self._writing is None:
             self._writing = self._opened()
+        connection = self._writing.connection
         if durable is not self._durable:
-            self._writing.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+            connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
             self._durable = durable
-        self._writing.execute("BEGIN IMMEDIATE")
-        return self._writing
+        connection.execute("BEGIN IMMEDIATE")
+        return connection
 
     def commit(self, connection: sqlite3.Connection) -> None:
         """Commit."""
@@ -63,11 +80,18 @@ class SqliteFile:
             if is_open:
                 connection.execute("ROLLBACK")
         except sqlite3.Error:
-            self._writing = self._durable = None
-            with contextlib.suppress(sqlite3.Error):
-                connection.close()
+            self._drop()
             return True
         return is_open
+
+    def _is_gone(self, opened: _Opened) -> bool:
+        """Whether writes would go into a file that nobody will find again."""
+        return _identity(self.path) != opened.identity
+
+    def _drop(self) -> None:
+        writing, self._writing, self._durable = self._writing, None, None
+        if writing is not None:
+            writing.close()
 
     def guarded(
         self, connection: sqlite3.Connection, write: Callable[[sqlite3.Connection], T]
@@ -92,7 +116,7 @@ class SqliteFile:
         try:
             reader = self._reader()
             try:
-                result = query(reader)
+                result = query(reader.connection)
             except BaseException:
                 reader.close()
                 raise
@@ -103,11 +127,15 @@ class SqliteFile:
                 self._reads -= 1
                 self._reading.notify_all()
 
-    def _reader(self) -> sqlite3.Connection:
-        try:
-            return self._readers.pop()
-        except IndexError:
-            return self._opened()
+    def _reader(self) -> _Opened:
+        while True:
+            try:
+                reader = self._readers.pop()
+            except IndexError:
+                return self._opened()
+            if not self._is_gone(reader):
+                return reader
+            reader.close()
 
     def pause(self) -> None:
         """Wait for the reads that are under way, let none begin, and close all connections."""
@@ -129,13 +157,12 @@ class SqliteFile:
 
     def close(self) -> None:
         """Close all connections; the next use opens them again."""
-        writing, self._writing, self._durable = self._writing, None, None
+        self._drop()
         readers, self._readers = self._readers, []
-        for connection in (writing, *readers):
-            if connection is not None:
-                connection.close()
+        for reader in readers:
+            reader.close()
 
-    def _opened(self) -> sqlite3.Connection:
+    def _opened(self) -> _Opened:
         # Never look into the file by other means: closing any descriptor of it takes this
         # process's locks away (https://sqlite.org/howtocorrupt.html, 2.2), and with them the log.
         if self.path.is_dir():
@@ -159,7 +186,7 @@ class SqliteFile:
         except BaseException:
             connection.close()
             raise
-        return connection
+        return _Opened(connection, _identity(self.path))
 
     def _migrate(self, connection: sqlite3.Connection) -> None:
         if _version(connection, self.path) < migrations("sqlite")[-1][0]:
@@ -182,6 +209,14 @@ class SqliteFile:
                 connection.execute(
                     "INSERT INTO payonce_migrations VALUES (?, ?, ?)", (number, name, self._clock())
                 )
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _not_a_journal(path: Path, why: str) -> NotAJournal:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from payonce.journal.payload import grow
 from payonce.model import Payload
+
+if TYPE_CHECKING:
+    from payonce.capture.answers import Stored
 
 MOST = 4_000
 
@@ -24,4 +29,27 @@ def _whole(payload: Payload) -> str:
         stored = answers.unpack(payload)
     except ValueError as exc:
         return f"(an answer that can't be read: {exc})"
-    return answers.decoded(stored.headers, stored.body).decode("utf-8", "replace")
+    body = answers.decoded(stored.headers, stored.body)
+    if _is_stream(stored) and (said := _said(body)):
+        return f"{said}\n(put together from a stream of {len(body)} bytes)"
+    return body.decode("utf-8", "replace")
+
+
+def _is_stream(stored: Stored) -> bool:
+    from payonce.capture.answers import header
+
+    return header(stored.headers, "content-type").startswith("text/event-stream")
+
+
+def _said(body: bytes) -> str:
+    """The text that a stream of events carries, in whichever provider's format."""
+    from payonce.capture.recognise import WIRES
+    from payonce.capture.wire import Seen, read_events
+
+    for wire in WIRES:
+        seen = Seen()
+        if wire.event is not None:
+            read_events(wire.event, body, seen)
+        if seen.texts:
+            return "".join(seen.texts)
+    return ""

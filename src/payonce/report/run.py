@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -108,13 +109,18 @@ def _head(report: RunReport) -> RenderableType:
         ("in the world", _world(run.world) if run.state is RunState.PARKED else None),
         ("retry at", text.clock(run.retry_at)),
         ("worker", run.lease_owner),
-        ("arguments", run.arguments.decode()),
+        ("arguments", _arguments(run)),
         ("result", as_text(run.result, 400) if run.result else None),
         ("created", text.clock(run.created_at)),
         ("updated", text.clock(run.updated_at)),
         ("money", report.totals.sentence()),
     ]
     return facts(rows)
+
+
+def _arguments(run: Run) -> str:
+    given = text.arguments(run.arguments).items()
+    return ", ".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in given)
 
 
 def _evidence(run: Run) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -69,6 +70,11 @@ def state_of(call: Call) -> str:
 def style_of(call: Call) -> str:
     """The colour of a call's state."""
     return "yellow" if call.rejected else _CALL_STYLES[call.state]
+
+
+def arguments(kept: bytes) -> dict[str, Any]:
+    """A run's arguments by name, out of what the journal keeps of them."""
+    return {name: value for name, (_, value) in json.loads(kept).items()}
 
 
 def tokens(usage: Mapping[str, Any] | None) -> str:
