@@ -24,6 +24,7 @@ _HOMES = {
         "ConfigError",
         "InDoubt",
         "JournalError",
+        "JournalNotFound",
         "JournalTooNew",
         "KeyReused",
         "KeyTemplateError",
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from payonce.errors import ConfigError as ConfigError
     from payonce.errors import InDoubt as InDoubt
     from payonce.errors import JournalError as JournalError
+    from payonce.errors import JournalNotFound as JournalNotFound
     from payonce.errors import JournalTooNew as JournalTooNew
     from payonce.errors import KeyReused as KeyReused
     from payonce.errors import KeyTemplateError as KeyTemplateError

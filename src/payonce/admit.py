@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Protocol
 
 from payonce import policy, telling, values
 from payonce.delivery import current
 from payonce.effects import Pause, Way, Work, journaled
-from payonce.errors import KeyReused
+from payonce.errors import ConfigError, KeyReused
 from payonce.failure.rules import Rules
 from payonce.job import Arguments, Job
-from payonce.journal.protocol import Journal, Opening
+from payonce.journal.protocol import Closing, Journal, Opening
 from payonce.lease import is_dead, owner
-from payonce.model import Run, World
-from payonce.scope import RunScope
+from payonce.model import Diagnosis, Kind, Run, RunState, World
+from payonce.scope import RunScope, is_inside
 
 _log = logging.getLogger("payonce")
 _POLL = 0.05
@@ -66,6 +67,8 @@ def admit(app: App, job: Job, arguments: Arguments) -> Way[Finished | RunScope]:
                 journal.note(run.id, current().delivery, "park").later()
                 raise telling.parked_still(run, hold=job.hold)
             case policy.Door.HELD:
+                if is_inside(app, run):
+                    raise _recursion(job, key)
                 yield from _wait_or_leave(journal, job, run, now, came)
             case policy.Door.EARLY:
                 yield from _wait_or_return(journal, job, run, now, came)
@@ -97,13 +100,47 @@ def _open(app: App, job: Job, opening: Opening, *, dead: bool, woken: bool) -> W
     seen = opening.seen
     holder = seen.lease_owner if seen is not None and dead else None
     opening = replace(opening, woken=woken, dead_owner=holder)
-    run = yield from journaled(app.journal.open(opening))
+    write = app.journal.open(opening)
+    try:
+        run = yield from journaled(write)
+    except BaseException:  # cancelled meanwhile: nobody is there to work
+        write.unwanted(partial(_give_back, app.journal, opening.world))
+        raise
     if run is None:
         return None
-    calls = []
-    if seen is not None:
-        calls = yield from journaled(Work(lambda: app.journal.calls(run.id)))
-    return RunScope(app, app.journal, run, calls, world=opening.world, limits=job.limits)
+    try:
+        calls = []
+        if seen is not None:
+            calls = yield from journaled(Work(lambda: app.journal.calls(run.id)))
+        return RunScope(app, app.journal, run, calls, world=opening.world, limits=job.limits)
+    except BaseException:
+        _give_back(app.journal, opening.world, run)
+        raise
+
+
+def _give_back(journal: Journal, world: World, run: Run | None) -> None:
+    """Close an attempt whose work did not begin."""
+    if run is None:
+        return
+    why = Diagnosis(Kind.TRANSIENT, "its work did not begin", "cancelled", "cancelled")
+    closing = Closing(
+        run_id=run.id,
+        attempt=run.attempt,
+        state=RunState.WAITING,
+        outcome="retry",
+        answer="retry",
+        world=world,
+        diagnosis=why,
+        retry_at=journal.now(),
+    )
+    journal.close(closing).later()
+
+
+def _recursion(job: Job, key: str) -> ConfigError:
+    return ConfigError(
+        f"{job.name} calls itself under its own run key {key!r}, and would wait for itself",
+        "Give the inner call a run key of its own.",
+    )
 
 
 def _same_arguments(journal: Journal, job: Job, run: Run | None, arguments: Arguments) -> None:
@@ -130,7 +167,7 @@ def finished(job: Job, run: Run) -> Finished:
 
 def _wait_or_leave(journal: Journal, job: Job, run: Run, now: float, came: float) -> Way[None]:
     """A duplicate of a run that works: its result may be here soon."""
-    left = came + job.limits.wait - now
+    left = min(job.limits.wait, came + job.limits.wait - now)
     if left <= 0:
         journal.note(run.id, current().delivery, "busy").later()
         raise telling.busy(run, now)
@@ -140,7 +177,7 @@ def _wait_or_leave(journal: Journal, job: Job, run: Run, now: float, came: float
 def _wait_or_return(journal: Journal, job: Job, run: Run, now: float, came: float) -> Way[None]:
     """A delivery before its time: wait for it if it is near, else come back then."""
     early = (run.retry_at or now) - now
-    if early > came + job.limits.wait - now:
+    if early > min(job.limits.wait, came + job.limits.wait - now):
         journal.note(run.id, current().delivery, "retry").later()
         raise telling.retry(run, run.reason or "it is too early", early, paid="no")
     yield Pause(early)

@@ -302,3 +302,5 @@ class Payonce:
     def close(self) -> None:
         """Write what is still to be written, and close the journal; the next use opens it."""
         self.journal.stop()
+        for each in self._watched:
+            each.close()

@@ -11,11 +11,11 @@ from typing import Any
 from payonce import policy, telling, values
 from payonce.admit import App, Finished, finished
 from payonce.effects import Invoke, Way, Work, journaled
-from payonce.errors import Busy, LeaseLost, NoJournal, NotDone, Paid, Parked, RetryLater, Stop
+from payonce.errors import Busy, NoJournal, NotDone, Paid, Parked, RetryLater, Stop
 from payonce.failure import classify
 from payonce.job import Arguments, Job
 from payonce.journal.protocol import Closing
-from payonce.model import CallState, Diagnosis, RunState, Verdict
+from payonce.model import CallState, Diagnosis, RunState, Verdict, World
 from payonce.redact import redact
 from payonce.scope import RunScope
 
@@ -80,25 +80,41 @@ def give_up(
     is. A run that was completed inside the user's own transaction stays finished.
     """
     stop = scope.stopped or (failure if isinstance(failure, Stop) else None)
-    if isinstance(stop, LeaseLost):
-        return (yield from _overtaken(scope, job))
     found = _diagnose(app, arguments, failure, stop)
-    verdict = policy.after_failure(
-        found, scope.run, scope.world, scope.limits, hold=job.hold, chance=random.random()
-    )
-    closing = _closing(scope, verdict, found, failure)
+    verdict = _verdict(scope, job, found, scope.world)
     if _is_cancellation(failure):
-        scope.journal.close(closing).later()
+        scope.journal.close(_closing(scope, verdict, found, failure)).later()
         return failure
     yield from _drain_quietly(scope)
+    if verdict.word == "park":
+        verdict = _verdict(scope, job, found, (yield Work(lambda: app.world(job))))
     try:
+        closing = _closing(scope, verdict, found, failure)
         kept = yield from journaled(scope.journal.close(closing))
     except NoJournal as exc:
         return _told(scope, telling.of_stop(exc), Verdict("retry", after=scope.limits.backoff))
-    if not kept:
-        return (yield from _overtaken(scope, job))
-    ends_the_process = stop is None and not isinstance(failure, Exception | BaseExceptionGroup)
-    return failure if ends_the_process else _told(scope, found, verdict)
+    if _ends_the_process(failure, stop):
+        return failure
+    return _told(scope, found, verdict) if kept else (yield from _overtaken(scope, job))
+
+
+def _verdict(scope: RunScope, job: Job, found: Diagnosis, now: World) -> Verdict:
+    """What the queue is told; `now` may differ from the world that the attempt began in."""
+    return policy.after_failure(
+        found,
+        scope.run,
+        scope.world,
+        scope.limits,
+        hold=job.hold,
+        chance=random.random(),
+        now=now,
+    )
+
+
+def _ends_the_process(failure: BaseException, stop: Stop | None) -> bool:
+    if isinstance(failure, KeyboardInterrupt | SystemExit):
+        return True
+    return stop is None and not isinstance(failure, Exception | BaseExceptionGroup)
 
 
 def _is_cancellation(failure: BaseException) -> bool:
@@ -130,8 +146,15 @@ def _diagnose(
         return failure.found
     if isinstance(failure, NotDone):
         return telling.of_inner(failure)
-    known = [str(value) for value in arguments.by_name.values()]
+    known = [text for value in arguments.by_name.values() if (text := _text(value))]
     return classify(failure, app.failures, known=known)
+
+
+def _text(value: object) -> str:
+    try:
+        return str(value)
+    except Exception:  # it may need what is gone by now, such as its session
+        return ""
 
 
 def _closing(
@@ -147,7 +170,7 @@ def _closing(
         answer=verdict.word,
         world=scope.world,
         diagnosis=found,
-        error=redact(trace[-_MOST:]),
+        error=redact(trace[-4 * _MOST :])[-_MOST:],
         at_step=scope.at_step,
         retry_at=None if parks else scope.journal.now() + (verdict.after or 0.0),
     )

@@ -14,6 +14,7 @@ PayonceError(Exception)
 │   └── StoreNotSupported
 ├── OutsideRun
 └── JournalError
+    ├── JournalNotFound
     ├── JournalTooNew
     ├── NotAJournal
     ├── RunNotFound
@@ -184,6 +185,10 @@ class JournalError(PayonceError):
 
     def __init__(self, what: str, todo: str, *, paid: Paid = "no") -> None:
         super().__init__(what, paid=paid, todo=todo)
+
+
+class JournalNotFound(JournalError):
+    """There is no journal at the store's URL, and to look is not to make one."""
 
 
 class JournalTooNew(JournalError):

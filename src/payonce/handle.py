@@ -12,7 +12,7 @@ from typing import Any
 
 from payonce import telling
 from payonce.admit import App, Finished, admit
-from payonce.delivery import current
+from payonce.delivery import DeliveryScope, current
 from payonce.effects import Invoke, Way
 from payonce.ending import drain, finish, give_up, refuse_hopeless
 from payonce.errors import KeyReused, NoJournal, NotDone
@@ -20,11 +20,12 @@ from payonce.job import Arguments, Job
 from payonce.lease import renewed
 from payonce.model import Verdict
 from payonce.scope import RunScope, entered
+from payonce.scope import current as inner
 
 
 def deliver(app: App, job: Job, arguments: Arguments) -> Way[Any]:
     """Handle one delivery; its queue hears the verdict through the delivery's scope."""
-    heard = current()
+    heard = current() if inner() is None else DeliveryScope(current().delivery)
     try:
         admitted = yield from admit(app, job, arguments)
         if isinstance(admitted, RunScope):

@@ -84,6 +84,7 @@ class Job:
     hints: Mapping[str, Any] = field(init=False)
 
     def __post_init__(self) -> None:
+        refuse_generator(self.function)
         set_ = object.__setattr__
         set_(self, "is_async", inspect.iscoroutinefunction(self.function))
         set_(self, "signature", inspect.signature(self.function))
@@ -123,7 +124,14 @@ class Job:
 
     def call(self, arguments: Arguments) -> Any:
         """The user's function, as it is."""
-        return self.function(*arguments.bound.args, **arguments.bound.kwargs)
+        value = self.function(*arguments.bound.args, **arguments.bound.kwargs)
+        if inspect.iscoroutine(value) and not self.is_async:
+            value.close()
+            raise ConfigError(
+                f"{self.name} is a plain function that returned a coroutine",
+                "Make it async and await what it calls, so that the work belongs to the run.",
+            )
+        return value
 
     @property
     def returns(self) -> Any:
@@ -171,6 +179,15 @@ class Job:
                 "Give it a default, or deliver the message again.",
             )
         return self.bind(bound.args, bound.kwargs)
+
+
+def refuse_generator(function: Callable[..., Any]) -> None:
+    """A generator works only while it is read, after its run or its step has ended."""
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise ConfigError(
+            f"{function.__qualname__} is a generator",
+            "Let it return all that it yields, as a list.",
+        )
 
 
 def is_default(value: Any, default: Any) -> bool:

@@ -46,10 +46,9 @@ class _Keeper:
         with self._changed:
             self._due[held] = time.monotonic() + held.lease / 3
             if self._thread is None:
-                self._thread = threading.Thread(
-                    target=self._keep, name="payonce-lease", daemon=True
-                )
-                self._thread.start()
+                thread = threading.Thread(target=self._keep, name="payonce-lease", daemon=True)
+                thread.start()  # may fail: then the next lease tries again
+                self._thread = thread
             self._changed.notify()
 
     def remove(self, held: Held) -> None:

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import functools
 import inspect
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from payonce import values
 from payonce.effects import Effect, Invoke, Way, Work, adrive, drive
-from payonce.errors import ConfigError, NotReplayable
+from payonce.errors import ConfigError, NotDone, NotReplayable, Stop
 from payonce.failure.billing import fate
 from payonce.fingerprint import of_step
-from payonce.job import Template, hints_of, is_default
-from payonce.model import Call, Receipt
+from payonce.job import Template, hints_of, is_default, refuse_generator
+from payonce.model import Call, CallState, Receipt
 from payonce.money import Money
-from payonce.policy import Doubt
+from payonce.policy import STOPPED_INSIDE, Doubt
 from payonce.redact import redact
 from payonce.scope import RunScope, current, within
 from payonce.step import Asked, Ticket, begin, complete, fail, reject
 
 IDEMPOTENCY_KEY = "idempotency_key"
+_STOPS = (Stop, NotDone)
+_log = logging.getLogger("payonce")
 Cost = Money | Callable[[Any], Money | str] | None
 
 
@@ -99,6 +102,7 @@ def paid_step(
 
 
 def _refuse_unfit(step: Step) -> None:
+    refuse_generator(step.function)
     if step.resamples < 0:
         raise ConfigError(f"resamples of {step.name} is {step.resamples}", "Give it 0 or more.")
     if step.check is not None and inspect.iscoroutinefunction(step.check):
@@ -196,9 +200,10 @@ def _pay(
         with within(ticket.call.id):
             value = yield Invoke(lambda: step.function(*args, **kwargs))
     except BaseException as exc:
-        state, why = fate(exc)
-        fail(scope, ticket, state, redact(f"{why}: {type(exc).__name__}: {exc}"[:500]))
+        state, why = _fate(exc)
+        fail(scope, ticket, state, redact(f"{why}: {_told(exc)}"[:500]))
         raise
+    _refuse_unbegun(step, scope, ticket, value)
     inner = ticket.call.id in scope.parents
     call = yield from complete(scope, ticket, _receipt(step, value, inner=inner))
     return value, call
@@ -209,9 +214,38 @@ def _receipt(step: Step, value: Any, *, inner: bool) -> Receipt:
     answer = values.encode(value, step.hint, name=f"the answer of {step.name}")
     if step.cost is None or inner:
         return Receipt(answer)
-    cost = step.cost(value) if callable(step.cost) else step.cost
-    cost = Money.parse(cost)
+    try:
+        cost = Money.parse(step.cost(value) if callable(step.cost) else step.cost)
+    except Exception:
+        _log.exception("the cost of %s can't be told; its receipt is kept without", step.name)
+        return Receipt(answer)
     return Receipt(answer, cost_nanos=cost.nanos, currency=cost.currency)
+
+
+def _fate(exc: BaseException) -> tuple[CallState, str]:
+    """What became of a step that raised; what was stopped inside of it says that for itself."""
+    rest = exc.split(_STOPS)[1] if isinstance(exc, BaseExceptionGroup) else exc
+    if rest is None or isinstance(rest, _STOPS):
+        return CallState.IN_DOUBT, STOPPED_INSIDE
+    return fate(exc)
+
+
+def _refuse_unbegun(step: Step, scope: RunScope, ticket: Ticket, value: Any) -> None:
+    """A plain function that hands on a coroutine has only promised to call."""
+    if inspect.iscoroutine(value):
+        value.close()
+        fail(scope, ticket, CallState.RELEASED, "it returned a coroutine, which had not begun")
+        raise ConfigError(
+            f"{step.name} is a plain function that returned a coroutine",
+            "Make it async and await what it calls, so that its receipt is that of the answer.",
+        )
+
+
+def _told(exc: BaseException) -> str:
+    try:
+        return f"{type(exc).__name__}: {exc}"
+    except Exception:  # an exception's text may need what is gone by now
+        return type(exc).__name__
 
 
 def _unusable(step: Step, value: Any) -> str | None:
@@ -220,5 +254,5 @@ def _unusable(step: Step, value: Any) -> str | None:
     try:
         answer = step.check(value)
     except Exception as exc:
-        return redact(f"{type(exc).__name__}: {exc}"[:500])
+        return redact(_told(exc)[:500])
     return "check= said no" if answer is False else None

@@ -18,6 +18,12 @@ ANSWERED = "answered HTTP"
 REFUSED_BY_DATABASE = "refused by the database"
 """How it starts when a step's own database refused a statement of it."""
 
+STOPPED_INSIDE = "stopped inside"
+"""How it starts when a call or a job inside a step was stopped, which is on record by itself."""
+
+_CERTAIN = (ANSWERED, REFUSED_BY_DATABASE, STOPPED_INSIDE)
+_A_MONTH = 30 * 86_400.0
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -101,12 +107,25 @@ def hopeless(run: Run, limits: Limits) -> Diagnosis | None:
 
 
 def after_failure(
-    found: Diagnosis, run: Run, world: World, limits: Limits, *, hold: bool, chance: float
+    found: Diagnosis,
+    run: Run,
+    world: World,
+    limits: Limits,
+    *,
+    hold: bool,
+    chance: float,
+    now: World | None = None,
 ) -> Verdict:
-    """What the queue is told about a failed attempt; `chance` in [0, 1) spreads the retries."""
+    """What the queue is told about a failed attempt; `chance` in [0, 1) spreads the retries.
+
+    `world` is the one that the attempt began in: a run that would be woken by the one that is
+    `now` isn't parked, for its message may be the last that comes.
+    """
     repeated = run.fingerprint == found.fingerprint and run.world == world
-    stop = found.kind is Kind.DETERMINISTIC or run.tries >= limits.attempts
-    if stop or (found.kind in (Kind.UNKNOWN, Kind.STOCHASTIC) and repeated):
+    stop = found.kind is Kind.DETERMINISTIC or (
+        found.kind in (Kind.UNKNOWN, Kind.STOCHASTIC) and repeated
+    )
+    if run.tries >= limits.attempts or (stop and not moved(world, now or world)):
         return Verdict("park", hold=hold)
     return Verdict("retry", after=backoff(run.tries, limits, chance, at_least=found.after))
 
@@ -114,10 +133,12 @@ def after_failure(
 def backoff(tries: int, limits: Limits, chance: float, at_least: float | None = None) -> float:
     """Seconds to wait: exponential with full jitter, never under what the other side asked for.
 
+    Who asks for more than a month is asked again after a month.
+
     Full jitter: https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/
     """
     most: float = min(limits.backoff_most, limits.backoff * 2 ** min(60, max(0, tries - 1)))
-    return max(at_least or 0.0, most * chance)
+    return max(min(at_least or 0.0, _A_MONTH), most * chance)
 
 
 def standing(calls: Sequence[Call]) -> Call | None:
@@ -173,7 +194,7 @@ def _may_repeat(
 ) -> None:
     why = doubt.reason or "no answer was recorded"
     silent = [c for c in _doubts(calls, parents) if not _was_answered(c)]
-    repeatable = in_doubt == "retry" or why.startswith(REFUSED_BY_DATABASE)
+    repeatable = in_doubt == "retry" or why.startswith(_CERTAIN[1:])
     allowed = repeatable and len(silent) <= limits.repeats
     if not allowed or doubt.attempt == attempt:
         raise InDoubt(name, doubt.id, why, repeatable=allowed)
@@ -190,4 +211,4 @@ def _doubts(calls: Sequence[Call], parents: Collection[int]) -> list[Call]:
 
 
 def _was_answered(doubt: Call) -> bool:
-    return (doubt.reason or "").startswith((ANSWERED, REFUSED_BY_DATABASE))
+    return (doubt.reason or "").startswith(_CERTAIN)

@@ -10,7 +10,6 @@ from payonce.errors import CallNotFound, JournalError
 from payonce.journal.payload import grow
 from payonce.journal.protocol import Journal, Resolution, RunFilter
 from payonce.model import Call, CallState, Receipt, Run, RunState
-from payonce.waking import ALL
 
 _PARKED_FOR_A_WORD = ("InDoubt", "NotReplayable")
 
@@ -111,8 +110,8 @@ def _fits(call: Call, resolution: Resolution) -> None:
 
 
 def _run_of(journal: Journal, call: Call) -> Run:
-    summaries = journal.runs(RunFilter(limit=ALL))
-    return next(summary.run for summary in summaries if summary.run.id == call.run_id)
+    [summary] = journal.runs(RunFilter(run_id=call.run_id))
+    return summary.run
 
 
 def _wake(journal: Journal, run: Run) -> bool:

@@ -40,6 +40,8 @@ class RunScope:
         self.limits, self.lease = limits, limits.lease
         self.run_id, self.attempt = run.id, run.attempt
         self.stopped: Stop | None = None
+        self.completed = False
+        self.outer: RunScope | None = None
         self.at_step: str | None = None
         self.parents = {call.parent_id for call in calls if call.parent_id is not None}
         self.unfinished: dict[int, Callable[[], Any]] = {}
@@ -62,8 +64,9 @@ class RunScope:
         return why
 
     def lose(self) -> None:
-        """The lease is lost."""
-        self.stop(self.lost())
+        """The lease is lost; or there is none any more, because the run was completed."""
+        if not self.completed:
+            self.stop(self.lost())
 
     def lost(self) -> LeaseLost:
         """The error that tells so."""
@@ -85,7 +88,8 @@ class RunScope:
     def known(self, step_key: str, occurrence: int) -> list[Call]:
         """The calls of one step so far, in the order of their sends."""
         with self._lock:
-            return list(self._calls.get((step_key, occurrence), ()))
+            calls = self._calls.get((step_key, occurrence), ())
+            return sorted(calls, key=lambda call: call.send)
 
     def record(self, call: Call) -> None:
         """Keep a call as it now is, in place of what was known of it."""
@@ -127,11 +131,12 @@ class RunScope:
 @contextmanager
 def entered(scope: RunScope) -> Iterator[RunScope]:
     """Let all that is called inside find the scope."""
-    token, outer = _scope.set(scope), _parent.set(None)
+    scope.outer = _scope.get()
+    token, outside = _scope.set(scope), _parent.set(None)
     try:
         yield scope
     finally:
-        _parent.reset(outer)
+        _parent.reset(outside)
         _scope.reset(token)
 
 
@@ -148,6 +153,16 @@ def within(call_id: int) -> Iterator[None]:
 def current() -> RunScope | None:
     """The run that the calling code works for, if any."""
     return _scope.get()
+
+
+def is_inside(app: object, run: Run) -> bool:
+    """Whether the calling code works for this run's attempt, at whatever depth."""
+    scope = _scope.get()
+    while scope is not None:
+        if scope.app is app and (scope.run_id, scope.attempt) == (run.id, run.attempt):
+            return True
+        scope = scope.outer
+    return False
 
 
 def parent() -> int | None:

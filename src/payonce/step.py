@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
 from payonce import policy
-from payonce.effects import Effect, Way, journaled
+from payonce.effects import Effect, Way, Work, journaled
 from payonce.errors import NoJournal, Stop
 from payonce.model import Call, CallState, Intent, Payload, Receipt
 from payonce.scope import RunScope, parent
@@ -81,7 +81,11 @@ def _begin(scope: RunScope, asked: Asked, occurrence: int) -> Way[Ticket]:
     asks = sum(call.rejected for call in known)
     secret = f"{scope.run.job}\0{scope.run.key}\0{asked.key}\0{occurrence}\0{asks}"
     key = f"payonce-{hashlib.sha256(secret.encode()).hexdigest()[:32]}"
-    if (paid := policy.standing(known)) is not None:
+    paid = policy.standing(known)
+    if paid is None and policy.open_doubt(known, scope.parents) is not None:
+        known = yield from _looked_up(scope, known)
+        paid = policy.standing(known)
+    if paid is not None:
         return Ticket(asked, paid, paid.answer, key)
     doubt = policy.open_doubt(known, scope.parents)
     if doubt is not None and asked.verify is not None:
@@ -99,6 +103,16 @@ def _begin(scope: RunScope, asked: Asked, occurrence: int) -> Way[Ticket]:
     )
     call = yield from _write_intent(scope, asked, occurrence, len(known) + 1, key)
     return Ticket(asked, call, None, key)
+
+
+def _looked_up(scope: RunScope, known: Sequence[Call]) -> Way[list[Call]]:
+    """What other attempts left open, as it is now: a receipt may have come since the run opened."""
+    for call in known:
+        is_open = call.state in (CallState.INTENDED, CallState.IN_DOUBT)
+        if is_open and call.attempt != scope.attempt:
+            found = yield from journaled(Work(partial(scope.journal.call, call.id)))
+            scope.record(found or call)
+    return scope.known(known[0].step_key, known[0].occurrence)
 
 
 def _write_intent(scope: RunScope, asked: Asked, occurrence: int, send: int, key: str) -> Way[Call]:
@@ -190,9 +204,11 @@ def fail(scope: RunScope, ticket: Ticket, state: CallState, reason: str) -> None
 
 def reject(scope: RunScope, call: Call, reason: str) -> Way[None]:
     """Turn a receipt into waste: the next equal call asks again."""
-    yield scope.journal.reject(call.id, reason)
-    scope.record(replace(call, rejected=True, reason=reason))
-    scope.free(call.step_key, call.occurrence)
+    try:
+        yield scope.journal.reject(call.id, reason)
+    finally:  # a cancelled caller doesn't wait for it, but it is being written
+        scope.record(replace(call, rejected=True, reason=reason))
+        scope.free(call.step_key, call.occurrence)
 
 
 def _intent_of(call: Call) -> Intent:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
+
 from payonce.errors import (
     Busy,
     InDoubt,
     KeyReused,
+    LeaseLost,
     NoJournal,
     NotDone,
     Paid,
@@ -91,7 +94,9 @@ def of_inner(told: NotDone) -> Diagnosis:
 
 def of_stop(stop: Stop) -> Diagnosis:
     """A stop from the inside, as a diagnosis: only time or the next attempt mend some of them."""
-    passing = isinstance(stop, NoJournal) or (isinstance(stop, InDoubt) and stop.repeatable)
+    passing = isinstance(stop, NoJournal | LeaseLost) or (
+        isinstance(stop, InDoubt) and stop.repeatable
+    )
     return Diagnosis(
         kind=Kind.TRANSIENT if passing else Kind.DETERMINISTIC,
         reason=f"{stop.what}. {stop.todo}",
@@ -115,7 +120,10 @@ def verdict_of(told: NotDone | KeyReused) -> Verdict:
 
 def _todo(run: Run, found: Diagnosis) -> str:
     when = " or ".join(_WAKES[word] for word in found.wakes_on)
-    key = run.key
+    key = shlex.quote(run.key)
     if when:
-        return f"It goes on by itself, under the same key, when {when}; or: payonce wake {key}"
-    return f"See payonce show {key}; then: payonce wake {key}"
+        return (
+            f"It goes on by itself, under the same key, when {when}; "
+            f"or: payonce wake MODULE:APP {key}."
+        )
+    return f"See payonce show {key}; then: payonce wake MODULE:APP {key} --force."

@@ -41,7 +41,7 @@ def encode(value: Any, hint: Any = Any, *, name: str = "value") -> Payload:
                 return Payload(codec, body)
             second_best = second_best or Payload(codec, body)
     if second_best is None:
-        text = redact(f"{_path(type(value))}: {value!r}"[:_MOST])
+        text = redact(f"{_path(type(value))}: {_shown(value)}"[:_MOST])
         return Payload(DESCRIBED, text.encode("utf-8", "replace"))
     if any("__eq__" in vars(kind) for kind in type(value).__mro__[:-1]):
         _log.warning("%s is replayed as something not quite equal: annotate its type", name)
@@ -106,6 +106,13 @@ def _equal(back: Any, value: Any) -> bool:
         return bool(back == value)
     except Exception:  # a value may forbid comparing; then its type has to do
         return True
+
+
+def _shown(value: Any) -> str:
+    try:
+        return repr(value)
+    except Exception:  # a value may need what is gone by now, such as its session
+        return "it can't be shown"
 
 
 def _path(kind: type) -> str:

@@ -48,6 +48,7 @@ def complete_within(app: object, session: Any, result: Any) -> None:
         ) from exc
     if not completed:
         raise scope.stop(scope.lost())
+    scope.completed = True
 
 
 def _connection(session: Any) -> Any:

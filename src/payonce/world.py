@@ -43,6 +43,9 @@ class Watched(Protocol):
         It is asked for at each delivery, so it has to be cheap.
         """
 
+    def close(self) -> None:
+        """Let go of what is open; the next fingerprint opens it again."""
+
 
 def world(version: str | None, job: Callable[..., Any], watched: Sequence[Watched]) -> World:
     """The world as it is now."""

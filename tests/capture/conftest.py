@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,6 +17,7 @@ import payonce
 from payonce.journal.protocol import RunFilter
 from payonce.model import Call
 from payonce.testing import MeteredProvider
+from payonce.testing.openai import ChatCompletions
 
 
 class Batch:
@@ -129,3 +131,19 @@ def claude(provider: MeteredProvider) -> Iterator[anthropic.Anthropic]:
     key = "sk-ant-secret-of-anthropic"
     with anthropic.Anthropic(base_url=provider.anthropic_url, api_key=key) as client:
         yield client
+
+
+@pytest.fixture
+def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """Chat streams of the provider pause after three events until this is set."""
+    opened, written = threading.Event(), ChatCompletions.events
+
+    def pausing(self: ChatCompletions, answer: Any) -> Iterator[bytes]:
+        whole = list(written(self, answer))
+        yield from whole[:3]
+        opened.wait(10)
+        yield from whole[3:]
+
+    monkeypatch.setattr(ChatCompletions, "events", pausing)
+    yield opened
+    opened.set()

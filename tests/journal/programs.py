@@ -70,6 +70,7 @@ def ended(process: subprocess.Popen[str]) -> int:
     assert "Traceback" not in errors, errors
     return process.returncode
 
+
 LISTER = """
 import sys
 from payonce.journal import journal_at

@@ -21,7 +21,7 @@ Situation = Callable[[Payonce, Clock], Any]
 SITUATIONS: dict[str, tuple[Situation, str, str, str]] = {}
 
 # Met only where an SDK's call is captured, or on the command line: their own tests provoke them.
-ELSEWHERE = {"RunNotFound", "CallNotFound"}
+ELSEWHERE = {"RunNotFound", "CallNotFound", "JournalNotFound"}
 
 
 def provokes(name: str, what: str, paid: str, todo: str) -> Callable[[Situation], Situation]:
@@ -63,7 +63,7 @@ def _inside(app: Payonce, work: Callable[[], Any], **more: Any) -> None:
     raise met[0]
 
 
-@provokes("Parked", "'k' of generate is parked: ", "no", "payonce wake k")
+@provokes("Parked", "'k' of generate is parked: ", "no", "payonce wake MODULE:APP k")
 def _parked(app: Payonce, clock: Clock) -> None:
     @app.job(key="k", name="generate")
     def job() -> None:

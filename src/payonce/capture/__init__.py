@@ -7,9 +7,11 @@ and between them `recording`: one call from its intent to its receipt.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import get_args
 
 from payonce.capture import httpx_hook, registry, threads
 from payonce.capture.registry import Outside, Settings
+from payonce.errors import ConfigError
 from payonce.policy import Doubt
 
 __all__ = ["Capture", "install"]
@@ -58,13 +60,24 @@ def install(
             `"park"` asks a person.
 
     Raises:
-        ValueError: a host is not given as `host` or `host:port`.
+        ConfigError: `hosts` is no list, or a host in it is not given as `host` or `host:port`;
+            `outside` is another word.
     """
-    for host in hosts:
-        if not host or "/" in host:
-            raise ValueError(f'a host reads like "api.example.com" or "127.0.0.1:80", not {host!r}')
+    _refuse_unfit(hosts, outside)
     settings = Settings(app, frozenset(host.lower() for host in hosts), outside, in_doubt)
     registry.add(settings)
     for hook in _HOOKS:
         hook.install()
     return Capture(settings)
+
+
+def _refuse_unfit(hosts: Sequence[str], outside: str) -> None:
+    if isinstance(hosts, str):
+        raise ConfigError("hosts= is a text", f'Give it a list: hosts=["{hosts}"].')
+    for host in hosts:
+        if not host or "/" in host:
+            raise ConfigError(
+                f"{host!r} is no host", 'Write it like "api.example.com" or "127.0.0.1:80".'
+            )
+    if outside not in get_args(Outside):
+        raise ConfigError(f"outside= is {outside!r}", 'Give it "pass" or "refuse".')

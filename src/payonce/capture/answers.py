@@ -21,7 +21,12 @@ from payonce.model import CallState, Kind, Payload, Receipt
 CODEC = "http"
 Headers = Sequence[tuple[str, str]]
 
-_KEPT = frozenset({"content-type", "content-encoding", "date", "request-id", "retry-after"})
+_KEPT = frozenset(
+    {
+        *("content-type", "content-encoding", "content-length", "date"),
+        *("request-id", "retry-after"),
+    }
+)
 _KEPT_TOO = ("openai-", "anthropic-", "x-request-id", "x-ratelimit-")
 _HOP_BY_HOP = frozenset(
     {

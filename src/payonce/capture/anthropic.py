@@ -1,6 +1,7 @@
 """Edge, inside `capture`: Anthropic's wire format.
 
-Source: Anthropic's API reference, "Streaming messages" and "Errors".
+Source: Anthropic's API reference, "Streaming messages" and "Errors"; the paths of Vertex and
+Bedrock are those that the SDK's clients for them ask.
 """
 
 from __future__ import annotations
@@ -41,8 +42,12 @@ def _refusal(kind: str, message: str) -> Mapping[str, Any]:
 WIRE = Wire(
     name="anthropic",
     hosts=("api.anthropic.com",),
-    # Not only "/messages": OpenAI's threads have messages too, and nobody bills for those.
-    paths=("/v1/messages",),
+    paths=(
+        # Not only "/messages": OpenAI's threads have messages too, and nobody bills for those.
+        *("/v1/messages", "/v1/messages/batches"),
+        *(":rawPredict", ":streamRawPredict"),
+        *("/invoke", "/invoke-with-response-stream"),
+    ),
     event=_event,
     refusal=_refusal,
     root_error="anthropic:AnthropicError",

@@ -1,7 +1,8 @@
 """Edge, inside `capture`: the hook on httpx and httpx2, in both colours.
 
 It is the *client* that is hooked, at `_transport_for_url`: that way clients are seen that were
-built earlier, and those whose transport is of another make (aiohttp's, say). A module that is
+built earlier, and those whose transport is of another make (aiohttp's, say). Where it is closed
+the rest of its streams is read first: it is paid for. A module that is
 not imported yet is hooked when it is: importing it here would cost the time of an import that
 may not be needed, and would make a later `httpx2.alias_httpx()` fail.
 """
@@ -18,13 +19,13 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
-from payonce.capture.httpx_lines import recording_transport
+from payonce.capture.httpx_lines import left_by, recording_transport
 from payonce.capture.registry import is_of_interest
 
 _MODULES = ("httpx", "httpx2")
 _PLACE = "_transport_for_url"
 _log = logging.getLogger("payonce")
-_hooked: dict[type, Callable[..., Any]] = {}
+_hooked: dict[tuple[type, str], Callable[..., Any]] = {}
 
 
 def install() -> None:
@@ -41,17 +42,20 @@ def uninstall() -> None:
     """Take the hooks out again, but where somebody else has hooked in on top."""
     if _finder in sys.meta_path:
         sys.meta_path.remove(_finder)
-    for client, ours in list(_hooked.items()):
-        if client.__dict__.get(_PLACE) is ours:
-            setattr(client, _PLACE, ours.__wrapped__)
-            del _hooked[client]
+    for (client, name), ours in list(_hooked.items()):
+        if client.__dict__.get(name) is ours:
+            setattr(client, name, ours.__wrapped__)
+            del _hooked[client, name]
 
 
 def _hook(module: ModuleType) -> None:
     """Hook a module's clients; `httpx` may be an alias of `httpx2`, which is hooked once."""
-    for name in ("Client", "AsyncClient"):
+    for name, closes, wrap in (
+        ("Client", ("close", "__exit__"), _closing),
+        ("AsyncClient", ("aclose", "__aexit__"), _aclosing),
+    ):
         client = getattr(module, name, None)
-        if client in _hooked:
+        if (client, _PLACE) in _hooked:
             continue
         original = getattr(client, _PLACE, None)
         if not isinstance(client, type) or original is None:
@@ -63,17 +67,47 @@ def _hook(module: ModuleType) -> None:
                 _PLACE,
             )
             continue
-        _hooked[client] = ours = _wrapped(original, module)
-        setattr(client, _PLACE, ours)
+        _put(client, _PLACE, _wrapped(original, module))
+        for close in closes:
+            _put(client, close, wrap(getattr(client, close)))
+
+
+def _put(client: type, name: str, ours: Callable[..., Any]) -> None:
+    _hooked[client, name] = ours
+    setattr(client, name, ours)
 
 
 def _wrapped(original: Callable[..., Any], module: ModuleType) -> Callable[..., Any]:
     @wraps(original)
     def transport_for_url(client: Any, url: Any) -> Any:
         transport = original(client, url)
-        return recording_transport(module, transport) if is_of_interest() else transport
+        if not is_of_interest():
+            return transport
+        return recording_transport(module, client, transport)
 
     return transport_for_url
+
+
+def _closing(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Read what callers left of a client's streams before its connections are gone."""
+
+    @wraps(original)
+    def close(client: Any, *args: Any) -> Any:
+        for body in left_by(client):
+            body.close()
+        return original(client, *args)
+
+    return close
+
+
+def _aclosing(original: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(original)
+    async def aclose(client: Any, *args: Any) -> Any:
+        for body in left_by(client):
+            await body.aclose()
+        return await original(client, *args)
+
+    return aclose
 
 
 class _Finder(MetaPathFinder):

@@ -15,43 +15,55 @@ from payonce.capture.recording import NO_RETRY, record, sending
 from payonce.capture.registry import claim
 from payonce.capture.stream import DRAIN_SECONDS, Stream
 from payonce.effects import adrive, drive
+from payonce.scope import current
+
+_PORTS = {"http": 80, "https": 443}
 
 
-def recording_transport(module: ModuleType, transport: Any) -> Any:
-    """The transport with the journal before it; made anew for each request."""
-    return _Transport(module, transport)
+def recording_transport(module: ModuleType, client: Any, transport: Any) -> Any:
+    """The client's transport with the journal before it; made anew for each request."""
+    return _Transport(module, client, transport)
+
+
+def left_by(client: Any) -> list[Any]:
+    """The bodies of this run that are not read to their end yet, and came in by a client."""
+    scope = current()
+    waiting = list(scope.unfinished.values()) if scope is not None else []
+    return [body for body in waiting if getattr(body, "client", None) is client]
 
 
 class _Transport:
-    def __init__(self, module: ModuleType, transport: Any) -> None:
-        self._module, self._transport = module, transport
+    def __init__(self, module: ModuleType, client: Any, transport: Any) -> None:
+        self._module, self._client, self._transport = module, client, transport
 
     def handle_request(self, request: Any) -> Any:
         claimed = claim(_sent(request))
         if claimed is None:
             return self._transport.handle_request(request)
-        line = SyncLine(self._module, self._transport, request)
+        line = SyncLine(self._module, self._client, self._transport, request)
         return drive(record(*claimed, request.read(), line))
 
     async def handle_async_request(self, request: Any) -> Any:
         claimed = claim(_sent(request))
         if claimed is None:
             return await self._transport.handle_async_request(request)
-        line = AsyncLine(self._module, self._transport, request)
+        line = AsyncLine(self._module, self._client, self._transport, request)
         return await adrive(record(*claimed, await request.aread(), line))
 
 
 def _sent(request: Any) -> Sent:
     url = request.url
     headers = {name.lower(): value for name, value in request.headers.items()}
-    return Sent(request.method, url.host, url.port, url.raw_path.decode("ascii"), headers)
+    port = url.port or _PORTS.get(url.scheme)
+    return Sent(request.method, url.host, port, url.raw_path.decode("ascii"), headers)
 
 
 class _Line:
     """What both colours share; `bodies` are the module's two kinds of byte streams."""
 
-    def __init__(self, module: ModuleType, transport: Any, request: Any) -> None:
-        self._module, self._transport, self._request = module, transport, request
+    def __init__(self, module: ModuleType, client: Any, transport: Any, request: Any) -> None:
+        self._module, self._client = module, client
+        self._transport, self._request = transport, request
         self._bodies = _bodies(module)
 
     def head(self, answer: Any) -> tuple[int, Headers]:
@@ -103,8 +115,8 @@ class SyncLine(_Line):
 
     def streamed(self, answer: Any, stream: Stream) -> Any:
         """The same answer, its body pulled through a stream."""
-        body = self._bodies.pulled(answer.stream, stream)
-        stream.left_open(body.left)
+        body = self._bodies.pulled(answer.stream, stream, self._client)
+        stream.left_open(body)
         answer.stream = body
         return answer
 
@@ -135,8 +147,8 @@ class AsyncLine(_Line):
 
     def streamed(self, answer: Any, stream: Stream) -> Any:
         """The same answer, its body pulled through a stream."""
-        body = self._bodies.apulled(answer.stream, stream)
-        stream.left_open(body.left)
+        body = self._bodies.apulled(answer.stream, stream, self._client)
+        stream.left_open(body)
         answer.stream = body
         return answer
 
@@ -162,10 +174,13 @@ class _Done:
 
 
 class _Pulled:
-    """A body that goes through a `Stream`, by blocking."""
+    """A body that goes through a `Stream`, by blocking.
 
-    def __init__(self, source: Any, stream: Stream) -> None:
-        self._source, self._stream = source, stream
+    It keeps its client: one that nobody else has would be closed, and the rest be lost.
+    """
+
+    def __init__(self, source: Any, stream: Stream, client: Any) -> None:
+        self._source, self._stream, self.client = source, stream, client
         self._lock = threading.Lock()
 
     def __iter__(self) -> Iterator[bytes]:
@@ -192,7 +207,7 @@ class _Pulled:
         finally:
             self._source.close()
 
-    def left(self) -> _Done:
+    def __call__(self) -> _Done:
         """The same for the run's end, where an asynchronous run awaits it."""
         self.drain()
         return _Done()
@@ -205,10 +220,10 @@ class _Pulled:
 class _APulled:
     """A body that goes through a `Stream`, by awaiting."""
 
-    def __init__(self, source: Any, stream: Stream) -> None:
+    def __init__(self, source: Any, stream: Stream, client: Any) -> None:
         import asyncio
 
-        self._source, self._stream = source, stream
+        self._source, self._stream, self.client = source, stream, client
         self._lock = asyncio.Lock()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
@@ -224,7 +239,7 @@ class _APulled:
             self._stream.abandon()
         await self.drain()
 
-    def left(self) -> Any:
+    def __call__(self) -> Any:
         """Read to the end, where the loop is still there that it came in by."""
         import asyncio
 

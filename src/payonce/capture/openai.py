@@ -1,6 +1,7 @@
 """Edge, inside `capture`: OpenAI's wire format, which many providers and gateways speak too.
 
-Source: OpenAI's API reference, "Streaming events" of chat completions and of responses.
+Source: OpenAI's API reference, "Streaming events" of chat completions, responses, images and
+audio.
 """
 
 from __future__ import annotations
@@ -10,6 +11,13 @@ from typing import Any
 
 from payonce.capture.sse import Event
 from payonce.capture.wire import Seen, Sign, Wire, object_of, objects, read_data
+
+_FINISHES = frozenset(
+    {
+        *("image_generation.completed", "image_edit.completed"),
+        *("speech.audio.done", "transcript.text.done"),
+    }
+)
 
 
 def _event(event: Event, seen: Seen) -> Sign:
@@ -23,6 +31,8 @@ def _event(event: Event, seen: Seen) -> Sign:
     if kind.startswith("response."):
         return _of_response(kind, data, seen)
     seen.take(data.get("model"), data.get("usage"))
+    if kind in _FINISHES:
+        return Sign.FINISH
     return _of_chat(objects(data.get("choices")), seen)
 
 
@@ -55,7 +65,12 @@ def _refusal(kind: str, message: str) -> Mapping[str, Any]:
 WIRE = Wire(
     name="openai",
     hosts=("api.openai.com", "openai.azure.com"),
-    paths=("/completions", "/responses", "/embeddings"),
+    paths=(
+        *("/completions", "/responses", "/responses/compact", "/embeddings"),
+        *("/images/generations", "/images/edits", "/images/variations"),
+        *("/audio/speech", "/audio/transcriptions", "/audio/translations"),
+        *("/batches", "/fine_tuning/jobs"),
+    ),
     event=_event,
     refusal=_refusal,
     root_error="openai:OpenAIError",

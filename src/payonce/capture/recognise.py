@@ -15,7 +15,7 @@ from payonce.policy import Doubt
 from payonce.redact import redact
 from payonce.step import Asked
 
-WIRES = (openai.WIRE, anthropic.WIRE)
+WIRES = (anthropic.WIRE, openai.WIRE)
 
 _SECRET_HEADERS = ("authorization", "proxy-authorization", "x-api-key", "api-key", "x-goog-api-key")
 _METHODS = frozenset({"POST", "PUT", "PATCH"})
@@ -90,7 +90,7 @@ def recognise(sent: Sent, hosts: Collection[str], in_doubt: Doubt) -> Billed | N
     named = sent.host in hosts or f"{sent.host}:{sent.port}" in hosts
     if sent.method == "POST":
         for wire in WIRES:
-            if sent.path.endswith(wire.paths) and (named or _speaks_to(sent, wire)):
+            if sent.path.rstrip("/").endswith(wire.paths) and (named or _speaks_to(sent, wire)):
                 return Billed(sent, wire, in_doubt)
     if not named:
         return None

@@ -40,6 +40,8 @@ _NOT_SENT = frozenset(
     {
         *("ConnectError", "ConnectTimeout", "LocalProtocolError", "PoolTimeout", "ProxyError"),
         "UnsupportedProtocol",
+        # aiohttp's own names of the same.
+        *("ClientConnectorError", "ConnectionTimeoutError", "InvalidURL"),
     }
 )
 _log = logging.getLogger("payonce")
@@ -179,9 +181,8 @@ def _unanswered(
 
     An SDK that would send again is handed an error that it doesn't repeat.
     """
-    kinds = {kind.__name__ for kind in type(exc).__mro__}
     name = type(exc).__name__
-    if kinds & _NOT_SENT:
+    if _never_sent(exc):
         fail(scope, ticket, CallState.RELEASED, name)
         raise exc
     fail(scope, ticket, CallState.IN_DOUBT, name)
@@ -194,3 +195,14 @@ def _unanswered(
     _log.warning("%s", said)
     body = msgspec.json.encode(billed.wire.refusal(IN_DOUBT, said))
     return line.made(504, [("content-type", "application/json"), NO_RETRY], body)
+
+
+def _never_sent(exc: BaseException) -> bool:
+    """Whether an exception proves that the request did not leave.
+
+    Transports that are backed by aiohttp tell each broken connection as a `ConnectTimeout`, one
+    that broke after the request was sent, too: there it is aiohttp's own exception that counts.
+    """
+    cause = exc.__cause__
+    own = cause if type(cause).__module__.partition(".")[0] == "aiohttp" else exc
+    return not _NOT_SENT.isdisjoint(kind.__name__ for kind in type(own).__mro__)

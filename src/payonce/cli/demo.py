@@ -32,6 +32,12 @@ def demo(keep: Path | None, as_json: bool) -> None:
     A batch of three paid calls fails at its write and is delivered 21 times: first as it is, then
     with payonce, then once more after the migration. The provider is a local one that counts what
     it bills. Exit code 1: a figure is not as promised, or a process failed; 2: it can't start.
+
+    \b
+    Examples:
+      payonce demo
+      payonce demo --keep ./accident
+      payonce demo --json | jq .protected
     """
     try:
         _check_packages()

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import click
 
-from payonce.cli.options import journal_of, json_option, path_of, store_option
-from payonce.errors import PayonceError
+from payonce.cli.options import journal_of, json_option, store_option
 
 
 @click.command()
@@ -25,14 +24,9 @@ def doctor(context: click.Context, store: str, as_json: bool) -> None:
       payonce doctor --store sqlite:////var/lib/shop/payonce.db --json
     """
     from payonce.cli.printing import print_json, print_view
-    from payonce.journal import journal_at
     from payonce.report.health import examine, health_document, health_view
 
-    try:
-        path = path_of(journal_at(store))
-    except PayonceError:  # it is told with the rest
-        path = None
-    health = examine(store, lambda: journal_of(store), path)
+    health = examine(store, lambda: journal_of(store))
     if as_json:
         print_json(health_document(health))
     else:

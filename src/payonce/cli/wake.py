@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from payonce.cli.options import has_to_be_there, json_option
+from payonce.cli.options import journal_of, json_option
 from payonce.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def wake(
     from payonce.waking import wakeable
 
     app = app_at(target, store)
-    has_to_be_there(app.journal)
+    journal_of(app.store)
     click.get_current_context().call_on_close(app.close)
     _known(app, job)
     runs = wakeable(app, keys, job=job, force=force, overdue=overdue)

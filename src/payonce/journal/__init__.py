@@ -15,12 +15,17 @@ if TYPE_CHECKING:
 
 
 def journal_at(
-    store: str, *, clock: Callable[[], float] | None = None, patience: float = 30.0
+    store: str,
+    *,
+    clock: Callable[[], float] | None = None,
+    patience: float = 30.0,
+    create: bool = True,
 ) -> Journal:
     """The journal at a URL such as `sqlite:///payonce.db` (relative) or `sqlite:////var/p.db`.
 
     Nothing is opened before its first use. `clock` tells seconds since the epoch; `patience` is
-    how many seconds a write waits for other processes' writes.
+    how many seconds a write waits for other processes' writes. Without `create` the first use of
+    a journal that isn't there raises `JournalNotFound`.
 
     Raises:
         StoreNotSupported: the URL names another kind of database.
@@ -30,7 +35,9 @@ def journal_at(
         from payonce.journal.sqlite import SqliteJournal
 
         path = Path(rest.partition("?")[0])
-        return SqliteJournal(path.absolute(), clock=clock or time.time, patience=patience)
+        return SqliteJournal(
+            path.absolute(), clock=clock or time.time, patience=patience, create=create
+        )
     raise StoreNotSupported(
         f"there is no journal for the store {redact(store)!r}",
         'Use a file, such as "sqlite:///payonce.db".',

@@ -78,6 +78,7 @@ class RunFilter:
     key: str | None = None
     tenant: str | None = None
     limit: int = 100
+    run_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +92,28 @@ class RunSummary:
     rejected: int
 
 
+@dataclass(frozen=True, slots=True)
+class About:
+    """A journal's place and size; `schema` is the last migration's number, `states` counts runs.
+
+    `spilled` receipts wait beside it to be merged.
+    """
+
+    place: str
+    schema: int
+    bytes: int
+    spilled: int
+    states: Mapping[str, int]
+
+
 class Journal(Protocol):
     """The durable record of runs, attempts, deliveries and calls."""
 
     def now(self) -> float:
         """The journal's clock, in seconds since the epoch."""
+
+    def about(self) -> About:
+        """Look at the journal itself."""
 
     def find(self, job: str, key: str) -> Run | None:
         """Read one run, result included."""

@@ -18,6 +18,7 @@ from payonce.journal import rows, spill
 from payonce.journal.forking import survives_fork
 from payonce.journal.payload import shrink
 from payonce.journal.protocol import (
+    About,
     Closing,
     Execute,
     Opening,
@@ -43,6 +44,7 @@ from payonce.model import (
 _Q = queries("sqlite")
 _log = logging.getLogger("payonce")
 _LOST = "its attempt ended without a word"
+_OUTLIVED = "its attempt ended before it was answered"
 
 
 class SqliteJournal:
@@ -52,11 +54,16 @@ class SqliteJournal:
     """
 
     def __init__(
-        self, path: Path, *, clock: Callable[[], float] = time.time, patience: float = 30.0
+        self,
+        path: Path,
+        *,
+        clock: Callable[[], float] = time.time,
+        patience: float = 30.0,
+        create: bool = True,
     ) -> None:
         self.path = path
         self._clock = clock
-        self._file = SqliteFile(path, clock, patience)
+        self._file = SqliteFile(path, clock, patience, create=create)
         self._writer = Writer(self._file)
         self._spill = spill.SpillFolder(path)
         survives_fork(self)
@@ -77,6 +84,16 @@ class SqliteJournal:
         return self._clock()
 
     # --- reading -------------------------------------------------------------------------
+
+    def about(self) -> About:
+        log = self.path.with_name(f"{self.path.name}-wal")
+        return About(
+            place=str(self.path),
+            schema=self._all("schema_version")[0]["number"],
+            bytes=sum(p.stat().st_size for p in (self.path, log) if p.exists()),
+            spilled=len(self._spill.files()),
+            states={row["state"]: row["runs"] for row in self._all("count_states")},
+        )
 
     def find(self, job: str, key: str) -> Run | None:
         row = self._one("find_run", job=job, key=key)
@@ -133,11 +150,12 @@ class SqliteJournal:
 
     def close_within(self, execute: Execute, closing: Closing) -> bool:
         now = self.now()
-        place = {"run_id": closing.run_id, "attempt": closing.attempt}
+        place: dict[str, Any] = {"run_id": closing.run_id, "attempt": closing.attempt}
         fields = place | _ending(closing) | {"now": now}
         if not execute(_Q["close_run"], fields):
             return False
         execute(_Q["close_attempt"], fields)
+        execute(_Q["doubt_open_calls"], place | {"reason": _OUTLIVED, "now": now})
         execute(_Q["answer_delivery"], place | {"answer": closing.answer})
         return closing.result is None or _set_result(execute, closing, now)
 
@@ -169,19 +187,22 @@ class SqliteJournal:
             path = self._spill.write(spill.Spilled(call_id, intent, small, now))
             _log.error("the journal can't be written (%s): a receipt is kept in %s", failure, path)
 
-        return self._writer.write(
-            lambda db: _complete(db, call_id, small, now), durable=True, otherwise=spilled
-        )
+        def write(db: sqlite3.Connection) -> None:
+            if _complete(db, call_id, small, now):
+                _do(db, "wake_answered", call_id=call_id, now=now)
+
+        return self._writer.write(write, durable=True, otherwise=spilled)
 
     def end(self, call_id: int, state: CallState, reason: str) -> Write[None]:
         def write(db: sqlite3.Connection) -> None:
-            _do(db, "end_call", call_id=call_id, state=state, reason=reason, now=self.now())
+            fields = {"call_id": call_id, "state": state, "reason": _writable(reason)}
+            _do(db, "end_call", **fields, now=self.now())
 
         return self._writer.write(write)
 
     def reject(self, call_id: int, reason: str) -> Write[None]:
         def write(db: sqlite3.Connection) -> None:
-            _do(db, "reject_call", call_id=call_id, reason=reason)
+            _do(db, "reject_call", call_id=call_id, reason=_writable(reason))
 
         return self._writer.write(write, durable=True)
 
@@ -311,16 +332,21 @@ def _ending(closing: Closing) -> dict[str, Any]:
         "state": closing.state,
         "outcome": closing.outcome,
         "retry_at": closing.retry_at,
-        "error": closing.error,
+        "error": _writable(closing.error),
         "at_step": closing.at_step,
         "kind": found and found.kind,
-        "reason": found and found.reason,
+        "reason": found and _writable(found.reason),
         "evidence": found and found.evidence,
         "fingerprint": found and found.fingerprint,
         "wakes_on": ",".join(found.wakes_on) if found else "",
         "world_code": closing.world.code,
         "world_schema": closing.world.schema,
     }
+
+
+def _writable(text: str | None) -> str | None:
+    """A text without the lone surrogates that broken JSON and file names bring along."""
+    return None if text is None else text.encode("utf-8", "replace").decode()
 
 
 def _set_result(execute: Execute, closing: Closing, now: float) -> bool:
@@ -339,7 +365,7 @@ def _shrunk(receipt: Receipt) -> Receipt:
     return receipt if small is receipt.answer else replace(receipt, answer=small)
 
 
-def _complete(db: sqlite3.Connection, call_id: int, receipt: Receipt, now: float) -> None:
+def _complete(db: sqlite3.Connection, call_id: int, receipt: Receipt, now: float) -> bool:
     fields = {
         "call_id": call_id,
         "model": receipt.model,
@@ -349,15 +375,18 @@ def _complete(db: sqlite3.Connection, call_id: int, receipt: Receipt, now: float
         "now": now,
     }
     answer = db.execute(_Q["add_payload"], columns(receipt.answer)).lastrowid
-    if not db.execute(_Q["complete_call"], fields | {"answer_id": answer}).rowcount:
+    completed = bool(db.execute(_Q["complete_call"], fields | {"answer_id": answer}).rowcount)
+    if not completed:
         db.execute(_Q["drop_last_payload"])
+    return completed
 
 
 def _merge(db: sqlite3.Connection, spilled: spill.Spilled) -> None:
     place = columns(spilled.intent) | {"now": spilled.at}
     db.execute(_Q["add_spilled_call"], place)
     call_id = db.execute(_Q["find_call_place"], place).fetchone()["id"]
-    _complete(db, call_id, spilled.receipt, spilled.at)
+    if _complete(db, call_id, spilled.receipt, spilled.at):
+        _do(db, "wake_answered", call_id=call_id, now=spilled.at)
 
 
 def _unlink(path: Path, merged: Future[None]) -> None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from payonce.errors import ConfigError, JournalTooNew, NotAJournal
+from payonce.errors import ConfigError, JournalNotFound, JournalTooNew, NotAJournal
 from payonce.journal.queries import migrations
 
 T = TypeVar("T")
@@ -38,13 +38,15 @@ class _Opened:
 class SqliteFile:
     """One journal file; connections are opened when first needed."""
 
-    def __init__(self, path: Path, clock: Callable[[], float], patience: float) -> None:
+    def __init__(
+        self, path: Path, clock: Callable[[], float], patience: float, *, create: bool = True
+    ) -> None:
         if sqlite3.sqlite_version_info < _OLDEST:
             raise ConfigError(
                 f"SQLite {sqlite3.sqlite_version} is too old for the journal",
                 "Use a Python whose sqlite3 has SQLite 3.37 or newer.",
             )
-        self.path, self._clock, self._patience = path, clock, patience
+        self.path, self._clock, self._patience, self._create = path, clock, patience, create
         self._writing: _Opened | None = None
         self._durable: bool | None = None
         self._readers: list[_Opened] = []
@@ -63,6 +65,8 @@ class SqliteFile:
         if self._writing is None:
             self._writing = self._opened()
         connection = self._writing.connection
+        if connection.in_transaction:  # a signal came between its BEGIN and what was to follow
+            connection.execute("ROLLBACK")
         if durable is not self._durable:
             connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
             self._durable = durable
@@ -167,7 +171,10 @@ class SqliteFile:
         # process's locks away (https://sqlite.org/howtocorrupt.html, 2.2), and with them the log.
         if self.path.is_dir():
             raise _not_a_journal(self.path, "it is a folder")
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        if self._create:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        elif not self.path.exists():
+            raise _not_found(f"there is no journal at {self.path}")
         connection = sqlite3.connect(
             self.path,
             timeout=self._patience,
@@ -189,7 +196,10 @@ class SqliteFile:
         return _Opened(connection, _identity(self.path))
 
     def _migrate(self, connection: sqlite3.Connection) -> None:
-        if _version(connection, self.path) < migrations("sqlite")[-1][0]:
+        version = _version(connection, self.path)
+        if not version and not self._create:
+            raise _not_found(f"{self.path} is a database without a journal")
+        if version < migrations("sqlite")[-1][0]:
             _switch_to_wal(connection, self._patience)
             connection.execute("BEGIN IMMEDIATE")
             try:
@@ -217,6 +227,12 @@ def _identity(path: Path) -> tuple[int, int] | None:
     except FileNotFoundError:
         return None
     return status.st_dev, status.st_ino
+
+
+def _not_found(what: str) -> JournalNotFound:
+    return JournalNotFound(
+        what, "Name the app's store with --store or $PAYONCE_STORE; its first delivery makes it."
+    )
 
 
 def _not_a_journal(path: Path, why: str) -> NotAJournal:

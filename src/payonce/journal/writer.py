@@ -96,19 +96,20 @@ class Write(Generic[T]):
         return self._done
 
     def end(self, value: Any, error: BaseException | None) -> None:
-        """Take down how it went; once."""
-        if error is not None and self.otherwise is not None:
-            try:
-                value, error = self.otherwise(error), None
-            except Exception as exc:
-                error = exc
-        self._value, self._error, self._done = value, error, True
+        """Take down how it went; once, but it may be told again."""
+        if not self._done:
+            if error is not None and self.otherwise is not None:
+                try:
+                    value, error = self.otherwise(error), None
+                except Exception as exc:
+                    error = exc
+            self._value, self._error, self._done = value, error, True
         self._undone()
-        if self._future is not None:
-            if error is None:
-                self._future.set_result(value)
+        if self._future is not None and not self._future.done():
+            if self._error is None:
+                self._future.set_result(cast(T, self._value))
             else:
-                self._future.set_exception(error)
+                self._future.set_exception(self._error)
 
 
 End = tuple[Write[Any], Any, BaseException | None]
@@ -154,11 +155,21 @@ class Writer(Generic[C]):
         if self._thread is None:
             with self._starting:
                 if self._thread is None:
-                    self._thread = threading.Thread(
-                        target=self._work, name="payonce-writer", daemon=True
-                    )
-                    self._thread.start()
+                    self._start()
         self._asked.release()
+
+    def _start(self) -> None:
+        thread = threading.Thread(target=self._work, name="payonce-writer", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # no thread to be had just now: this one does what waits
+            if self._committing.acquire(blocking=False):
+                try:
+                    self._commit()
+                finally:
+                    self._committing.release()
+        else:
+            self._thread = thread
 
     def pause(self) -> None:
         """Wait for the commit that is under way, and let no other begin in this process."""
@@ -187,44 +198,38 @@ class Writer(Generic[C]):
                 self._commit()
 
     def _commit(self) -> None:
-        """Do what waits in one transaction; an interrupted leader leaves nothing half done."""
-        batch = self._gather()
+        """Do what waits in one transaction.
+
+        A write leaves the queue only once it has ended: whoever comes next finds all that an
+        exception out of a signal kept this thread from.
+        """
+        batch = self._first()
         if not batch:
             return
+        ends: list[End] = []
+        connection = None
         try:
             connection = self._transactions.begin(durable=any(w.durable for w in batch))
-        except Exception as exc:
-            _end([(write, None, exc) for write in batch])
-            return
-        except BaseException:
-            self._waiting.extendleft(reversed(batch))
-            raise
-        self._commit_on(connection, batch)
-
-    def _commit_on(self, connection: C, batch: list[Write[Any]]) -> None:
-        ends: list[End] = []
-        try:
             if len(batch) == 1:
                 ends.append((batch[0], batch[0].do(connection), None))
             else:
                 ends.extend(self._guarded(connection, write) for write in batch)
             self._transactions.commit(connection)
         except Exception as exc:
-            self._transactions.rollback(connection)
-            ends = [(write, None, exc) for write in batch]
-        except BaseException:  # a signal's, raised in the middle: it is not the writes' failure
-            if self._transactions.rollback(connection):
-                self._waiting.extendleft(reversed(batch))
-            else:
-                _end(ends)
+            if connection is not None:
+                self._transactions.rollback(connection)
+            self._end([(write, None, exc) for write in batch])
+        except BaseException:  # a signal's: it is not the writes' failure
+            if connection is not None and not self._transactions.rollback(connection):
+                self._end(ends)
             raise
-        _end(ends)
+        else:
+            self._end(ends)
 
-    def _gather(self) -> list[Write[Any]]:
-        batch: list[Write[Any]] = []
-        while self._waiting and len(batch) < self._most:
-            batch.append(self._waiting.popleft())
-        return batch
+    def _first(self) -> list[Write[Any]]:
+        while self._waiting and self._waiting[0].done:
+            self._waiting.popleft()
+        return [self._waiting[n] for n in range(min(len(self._waiting), self._most))]
 
     def _guarded(self, connection: C, write: Write[Any]) -> End:
         try:
@@ -232,10 +237,16 @@ class Writer(Generic[C]):
         except Exception as exc:
             return write, None, exc
 
-
-def _end(ends: list[End]) -> None:
-    for write, value, error in ends:
-        write.end(value, error)
+    def _end(self, ends: list[End]) -> None:
+        try:
+            for write, value, error in ends:
+                write.end(value, error)
+        except BaseException:  # what was committed is told, whatever a signal raises meanwhile
+            for write, value, error in ends:
+                write.end(value, error)
+            raise
+        finally:
+            self._first()
 
 
 _writers: weakref.WeakSet[Writer[Any]] = weakref.WeakSet()

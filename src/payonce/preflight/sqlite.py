@@ -48,6 +48,9 @@ class SqliteSchema:
             _log.info("the schema of %s can't be read just now: %s", self.name, exc)
             return AWAY
 
+    def close(self) -> None:
+        """Nothing stays open."""
+
     def read(self, cursor: Any, identity: object) -> str:
         """The fingerprint of what the cursor's connection sees; `identity` tells files apart."""
         version = (identity, cursor.execute("PRAGMA schema_version").fetchall()[0][0])
@@ -83,6 +86,11 @@ class SqliteFileSchema(SqliteSchema):
         except (OSError, sqlite3.Error) as exc:
             _log.info("the schema of %s can't be read just now: %s", self.name, exc)
             return AWAY
+
+    def close(self) -> None:
+        """Close the connection that is kept."""
+        with self._lock:
+            self._close()
 
     def _connection(self, identity: tuple[int, int]) -> sqlite3.Connection:
         if self._kept is None or self._kept[0] != identity:

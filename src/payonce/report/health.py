@@ -4,41 +4,32 @@ from __future__ import annotations
 
 import importlib
 import platform
-from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 from rich.console import RenderableType
 from rich.text import Text
 
 import payonce
-from payonce.errors import PayonceError
-from payonce.journal.protocol import Journal, RunFilter
-from payonce.journal.queries import migrations
-from payonce.journal.spill import SpillFolder
+from payonce.errors import JournalNotFound, PayonceError
+from payonce.journal.protocol import About, Journal
 from payonce.policy import Limits
 from payonce.redact import redact
 from payonce.report import text
 from payonce.report.retries import QUEUES, SDKS, Queue, Sdk
 from payonce.report.tables import facts, table
 from payonce.report.unreadable import unreadable
-from payonce.waking import ALL
 
 
 @dataclass(slots=True)
 class JournalHealth:
-    """A journal's place and state; `problem` is what keeps it from being read."""
+    """A journal, or why there is none yet, or the problem that keeps it from being read."""
 
     store: str
-    path: Path | None = None
-    there: bool = False
-    schema: int | None = None
-    bytes: int | None = None
-    runs: dict[str, int] = field(default_factory=dict)
-    spilled: int = 0
+    about: About | None = None
+    absent: str | None = None
     problem: str | None = None
 
 
@@ -59,37 +50,29 @@ class Health:
         return [self.journal.problem] if self.journal.problem else []
 
 
-def examine(store: str, opened: Callable[[], Journal], path: Path | None) -> Health:
+def examine(store: str, opened: Callable[[], Journal]) -> Health:
     """Look at everything; what is wrong is told, not raised.
 
     Args:
         store: the journal's URL.
         opened: gives the journal, or raises what keeps it from being used.
-        path: its file, if it is one.
     """
     return Health(
         python=platform.python_version(),
         sqlite=str(importlib.import_module("sqlite3").sqlite_version),
         payonce=payonce.__version__,
-        journal=_journal(store, opened, path),
+        journal=_journal(store, opened),
         sdks=[(sdk, found) for sdk in SDKS if (found := _installed(sdk.name))],
         queues=[(queue, found) for queue in QUEUES if (found := _installed(queue.name))],
     )
 
 
-def _journal(store: str, opened: Callable[[], Journal], path: Path | None) -> JournalHealth:
-    health = JournalHealth(redact(store), path)
+def _journal(store: str, opened: Callable[[], Journal]) -> JournalHealth:
+    health = JournalHealth(redact(store))
     try:
-        if path is not None:
-            health.spilled = len(SpillFolder(path).files())
-            health.there = path.exists()
-            if not health.there:
-                return health
-            health.bytes = path.stat().st_size
-        journal = opened()
-        states = Counter(s.run.state.value for s in journal.runs(RunFilter(limit=ALL)))
-        health.runs = dict(sorted(states.items()))
-        health.schema = migrations("sqlite")[-1][0]
+        health.about = opened().about()
+    except JournalNotFound as exc:
+        health.absent = exc.what
     except (PayonceError, OSError) as exc:
         health.problem = str(exc)
     except Exception as exc:
@@ -114,7 +97,7 @@ def health_view(health: Health) -> Iterator[RenderableType]:
             ("payonce", health.payonce),
             ("Python", health.python),
             ("SQLite", health.sqlite),
-            ("journal", str(journal.path or journal.store)),
+            ("journal", journal.about.place if journal.about else journal.store),
             *_journal_facts(journal),
         ]
     )
@@ -135,19 +118,18 @@ def health_view(health: Health) -> Iterator[RenderableType]:
 
 
 def _journal_facts(journal: JournalHealth) -> list[tuple[str, str]]:
-    spilled = text.plural(journal.spilled, "receipt waits", "receipts wait")
-    told = [("spill files", f"{spilled} to be merged")] if journal.spilled else []
-    if journal.problem:
-        return [*told, ("", "can't be used, see below")]
-    if not journal.there:
-        return [*told, ("", "not there yet: the app's first delivery makes it")]
-    runs = ", ".join(f"{count} {state}" for state, count in journal.runs.items())
-    return [
-        ("schema", f"version {journal.schema}"),
-        ("size", text.size(journal.bytes or 0)),
+    about = journal.about
+    if about is None:
+        absent = "not there yet: the app's first delivery makes it"
+        return [("", absent if journal.absent else "can't be used, see below")]
+    spilled = text.plural(about.spilled, "receipt waits", "receipts wait")
+    runs = ", ".join(f"{count} {state}" for state, count in about.states.items())
+    told = [
+        ("schema", f"version {about.schema}"),
+        ("size", text.size(about.bytes)),
         ("runs", runs or "none"),
-        *told,
     ]
+    return [*told, ("spill files", f"{spilled} to be merged")] if about.spilled else told
 
 
 def _sdk_row(sdk: Sdk, found: str) -> list[str]:
@@ -193,7 +175,10 @@ def _product(queue: Queue, sdk: Sdk) -> str:
 
 def health_document(health: Health) -> dict[str, Any]:
     """For programs."""
-    journal = asdict(health.journal) | {"path": str(health.journal.path or "") or None}
+    found = health.journal
+    journal = {"store": found.store, "there": found.about is not None, "problem": found.problem}
+    if found.about is not None:
+        journal |= asdict(found.about)
     return {
         "payonce": health.payonce,
         "python": health.python,

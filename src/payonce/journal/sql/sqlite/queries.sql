@@ -46,7 +46,7 @@ UPDATE payonce_attempts SET outcome = 'lost', ended_at = :now, at_step = :at_ste
 WHERE run_id = :run_id AND number = :attempt AND outcome IS NULL;
 
 -- name: doubt_open_calls
--- What a lost attempt had in flight may have been billed.
+-- What an attempt that is lost, or that ended, still had in flight may have been billed.
 UPDATE payonce_calls SET state = 'in_doubt', reason = :reason, ended_at = :now
 WHERE run_id = :run_id AND state = 'intended';
 
@@ -98,6 +98,12 @@ WHERE id = :run_id AND attempt = :attempt AND state = 'done' AND result_id IS NU
 -- A person's word: the run may go on at once, whatever the world looks like.
 UPDATE payonce_runs SET state = 'waiting', retry_at = NULL, tries = 0, kills = 0, updated_at = :now
 WHERE id = :run_id AND attempt = :attempt AND state = 'parked';
+
+-- name: wake_answered
+-- A run that waits for a person's word on a call goes on when the call's receipt comes late.
+UPDATE payonce_runs SET state = 'waiting', retry_at = NULL, tries = 0, kills = 0, updated_at = :now
+WHERE state = 'parked' AND evidence = 'InDoubt'
+    AND id = (SELECT run_id FROM payonce_calls WHERE id = :call_id);
 
 -- name: add_intent
 -- Fenced and in time: no call is made by an attempt that lost its lease or let it expire.
@@ -173,20 +179,36 @@ LEFT JOIN payonce_payloads AS payloads ON payloads.id = calls.answer_id
 WHERE calls.id = :call_id;
 
 -- name: list_runs
--- The newest first; a NULL filter lets everything through.
+-- The newest first; a NULL filter lets everything through. A step that only made captured calls,
+-- and has no cost of its own, is not counted beside them.
 SELECT runs.*, NULL AS result_codec, NULL AS result_body,
     (SELECT count(*) FROM payonce_deliveries AS d WHERE d.run_id = runs.id) AS deliveries,
-    (SELECT count(*) FROM payonce_calls AS c WHERE c.run_id = runs.id AND c.state = 'paid')
-        AS paid,
     (SELECT count(*) FROM payonce_calls AS c
-     WHERE c.run_id = runs.id AND c.state = 'in_doubt' AND c.resolution IS NULL) AS in_doubt,
+     WHERE c.run_id = runs.id AND c.state = 'paid'
+        AND (c.source = 'capture' OR c.cost_nanos IS NOT NULL OR NOT EXISTS (
+            SELECT 1 FROM payonce_calls AS inner_
+            WHERE inner_.run_id = c.run_id AND inner_.parent_id = c.id))) AS paid,
+    (SELECT count(*) FROM payonce_calls AS c
+     WHERE c.run_id = runs.id AND c.state = 'in_doubt' AND c.resolution IS NULL
+        AND (c.source = 'capture' OR NOT EXISTS (
+            SELECT 1 FROM payonce_calls AS inner_
+            WHERE inner_.run_id = c.run_id AND inner_.parent_id = c.id))) AS in_doubt,
     (SELECT count(*) FROM payonce_calls AS c WHERE c.run_id = runs.id AND c.rejected = 1)
         AS rejected
 FROM payonce_runs AS runs
 WHERE (:state IS NULL OR runs.state = :state) AND (:job IS NULL OR runs.job = :job)
     AND (:key IS NULL OR runs.key = :key) AND (:tenant IS NULL OR runs.tenant = :tenant)
+    AND (:run_id IS NULL OR runs.id = :run_id)
 ORDER BY runs.updated_at DESC, runs.id DESC
 LIMIT :limit;
+
+-- name: schema_version
+-- The last migration that was applied.
+SELECT max(number) AS number FROM payonce_migrations;
+
+-- name: count_states
+-- How many runs are in which state.
+SELECT state, count(*) AS runs FROM payonce_runs GROUP BY state ORDER BY state;
 
 -- name: attempts_of_run
 -- In the order in which they held the lease.
