@@ -491,3 +491,36 @@ def test_a_step_around_a_job_is_not_in_doubt(app: Payonce, clock: Clock) -> None
         outer()
     clock.move(3600)
     assert outer() == "answer"
+
+
+def test_no_attempt_begins_without_its_spilled_receipt(app: Payonce, clock: Clock) -> None:
+    """While a receipt can't be merged, the step that it is for isn't asked again."""
+    sent = []
+
+    @app.step(in_doubt="retry")
+    def ask() -> str:
+        sent.append(1)
+        execute(
+            "CREATE TRIGGER full BEFORE INSERT ON payonce_payloads "
+            "BEGIN SELECT RAISE(ABORT, 'full'); END"
+        )
+        return "answer"
+
+    @app.job(key="k", backoff=0)
+    def job() -> str:
+        text = ask()
+        if only_run(app).attempt == 1:
+            raise ConnectionResetError("later")
+        return text
+
+    def execute(sql: str) -> None:
+        with closing(sqlite3.connect(app.store.removeprefix("sqlite:///"))) as db:
+            db.execute(sql)
+
+    for _ in range(2):
+        with pytest.raises(RetryLater):
+            job()
+        clock.move(3600)
+    execute("DROP TRIGGER full")
+    assert job() == "answer"
+    assert (sent, states(app)) == ([1], ["paid"])

@@ -26,6 +26,7 @@ from payonce.capture.stream import Stream
 from payonce.capture.wire import let_through
 from payonce.effects import Invoke, Way
 from payonce.errors import NotReplayable, Rejected
+from payonce.failure.billing import never_sent
 from payonce.model import CallState
 from payonce.redact import mask_from_now_on
 from payonce.scope import RunScope
@@ -36,14 +37,6 @@ IN_DOUBT = "payonce_in_doubt"
 NO_RETRY = ("x-should-retry", "false")
 """A header that keeps SDKs made by Stainless (OpenAI's, Anthropic's …) from sending again."""
 
-_NOT_SENT = frozenset(
-    {
-        *("ConnectError", "ConnectTimeout", "LocalProtocolError", "PoolTimeout", "ProxyError"),
-        "UnsupportedProtocol",
-        # aiohttp's own names of the same.
-        *("ClientConnectorError", "ConnectionTimeoutError", "InvalidURL"),
-    }
-)
 _log = logging.getLogger("payonce")
 _sending: ContextVar[bool] = ContextVar("payonce_sending", default=False)
 
@@ -182,7 +175,7 @@ def _unanswered(
     An SDK that would send again is handed an error that it doesn't repeat.
     """
     name = type(exc).__name__
-    if _never_sent(exc):
+    if never_sent(exc):
         fail(scope, ticket, CallState.RELEASED, name)
         raise exc
     fail(scope, ticket, CallState.IN_DOUBT, name)
@@ -195,14 +188,3 @@ def _unanswered(
     _log.warning("%s", said)
     body = msgspec.json.encode(billed.wire.refusal(IN_DOUBT, said))
     return line.made(504, [("content-type", "application/json"), NO_RETRY], body)
-
-
-def _never_sent(exc: BaseException) -> bool:
-    """Whether an exception proves that the request did not leave.
-
-    Transports that are backed by aiohttp tell each broken connection as a `ConnectTimeout`, one
-    that broke after the request was sent, too: there it is aiohttp's own exception that counts.
-    """
-    cause = exc.__cause__
-    own = cause if type(cause).__module__.partition(".")[0] == "aiohttp" else exc
-    return not _NOT_SENT.isdisjoint(kind.__name__ for kind in type(own).__mro__)

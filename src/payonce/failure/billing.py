@@ -25,18 +25,32 @@ NOT_SENT = frozenset(
         "NewConnectionError",
         "ConnectTimeoutError",
         "gaierror",
-        "ClientConnectorError",
         "EndpointConnectionError",
+        "ClientConnectorError",
+        "ConnectionTimeoutError",
+        "InvalidURL",
     }
 )
 """Exceptions, by class name, that are raised before a request leaves."""
 
 
+def never_sent(exc: BaseException) -> bool:
+    """Whether an exception proves that the request did not leave.
+
+    Transports of httpx that are backed by aiohttp tell each broken connection as a
+    `ConnectTimeout`, one that broke after the request was sent, too: where aiohttp has a word of
+    its own in the chain, that one counts.
+    """
+    links = Chain(exc).links
+    own = [link for link in links if link.package == "aiohttp"] or links
+    return any(name.rpartition(".")[2] in NOT_SENT for link in own for name in link.names)
+
+
 def fate(exc: BaseException) -> tuple[CallState, str]:
     """What became of a call that raised: released or in doubt, and why it is thought so."""
+    if never_sent(exc):
+        return CallState.RELEASED, "not sent"
     for link in Chain(exc).links:
-        if any(name.rpartition(".")[2] in NOT_SENT for name in link.names):
-            return CallState.RELEASED, "not sent"
         if link.status is not None and link.status >= 400:
             return _fate_of_answer(link.status)
         if _is_of_database(link):

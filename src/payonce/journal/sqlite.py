@@ -127,8 +127,16 @@ class SqliteJournal:
     # --- the life of a run ---------------------------------------------------------------
 
     def open(self, opening: Opening) -> Write[Run | None]:
-        self._merge_spilled()
-        return self._writer.write(lambda db: self._open(db, opening))
+        seen = opening.seen
+        spilled = self._merge_spilled()
+
+        def write(db: sqlite3.Connection) -> Run | None:
+            for own in spilled:  # without a receipt of its own no attempt begins
+                if seen is not None and own.intent.run_id == seen.id:
+                    _merge(db, own)
+            return self._open(db, opening)
+
+        return self._writer.write(write)
 
     def renew(self, run_id: int, attempt: int, lease: float) -> Write[bool]:
         def write(db: sqlite3.Connection) -> bool:
@@ -290,8 +298,9 @@ class SqliteJournal:
         place = {"run_id": run_id, "attempt": attempt, "answer": answer, "now": self.now()}
         db.execute(_Q["add_delivery"], place | columns(delivery))
 
-    def _merge_spilled(self) -> None:
+    def _merge_spilled(self) -> list[spill.Spilled]:
         """Queue what was spilled ahead of what is asked for next; a file goes when it is kept."""
+        found = []
         for path in self._spill.files():
             try:
                 spilled = spill.read(path)
@@ -302,6 +311,8 @@ class SqliteJournal:
                 continue
             merged = self._writer.write(partial(_merge, spilled=spilled), durable=True).later()
             merged.add_done_callback(partial(_unlink, path))
+            found.append(spilled)
+        return found
 
     def _one(self, query: str, **given: Any) -> sqlite3.Row | None:
         found: sqlite3.Row | None = self._file.read(

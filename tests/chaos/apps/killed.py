@@ -4,6 +4,7 @@ import asyncio
 import os
 import random
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
@@ -11,17 +12,21 @@ from llm import ask
 
 from payonce import Busy, Parked, Payonce, RetryLater
 
-app = Payonce(version="1")
+app = Payonce(version="1", lease=float(sys.argv[3]))
 app.capture()
 PARTS = ("one", "two", "three")
 
 
 def text(course: str, part: str) -> str:
-    return ask(f"[{course}/{part}] a text")
+    time.sleep(random.uniform(0, 0.02))
+    try:
+        return ask(f"[{course}-{part}] a text")
+    finally:
+        time.sleep(random.uniform(0, 0.04))
 
 
 async def atext(course: str, part: str) -> str:
-    return await asyncio.to_thread(ask, f"[{course}/{part}] a text")
+    return await asyncio.to_thread(text, course, part)
 
 
 write = {part: app.step(name=part, in_doubt="retry")(text) for part in PARTS}
