@@ -1,6 +1,6 @@
 """What importing payonce costs over bare Python: medians of fresh interpreters, interleaved.
 
-    python bench/bench_import.py [--rounds 15] [--json]
+python bench/bench_import.py [--rounds 15] [--json]
 """
 
 from __future__ import annotations

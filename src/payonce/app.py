@@ -18,6 +18,7 @@ from payonce.model import World
 from payonce.money import Money
 from payonce.paid import module_of, paid_step
 from payonce.policy import Doubt, Limits
+from payonce.threads import carry_runs
 from payonce.world import Watched, world
 
 if TYPE_CHECKING:
@@ -138,6 +139,7 @@ class Payonce:
         ):
             raise ConfigError(f"two jobs are named {job.name}", "Give one of them another name=.")
         self.jobs[job.name] = job
+        carry_runs()
 
         if job.is_async:
 

@@ -9,7 +9,6 @@ import sys
 import textwrap
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import ModuleType
@@ -166,17 +165,12 @@ def test_a_second_install_hooks_nothing_twice(
 
 
 def test_release_takes_everything_out(app: payonce.Payonce) -> None:
-    """After the last release the clients and threads are as they were."""
+    """After the last release the clients are as they were."""
     capture = app.capture()
     assert hasattr(httpx2.Client._transport_for_url, "__wrapped__")
     capture.release()
     capture.release()
-    for function in (
-        httpx.Client._transport_for_url,
-        httpx2.AsyncClient._transport_for_url,
-        ThreadPoolExecutor.submit,
-        threading.Thread.start,
-    ):
+    for function in (httpx.Client._transport_for_url, httpx2.AsyncClient._transport_for_url):
         assert not hasattr(function, "__wrapped__")
     assert httpx_hook._finder not in sys.meta_path
 

@@ -3,144 +3,42 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import contextvars
-import os
+import itertools
+import random
+import signal
 import sqlite3
 import threading
-from concurrent.futures import ThreadPoolExecutor
+import time
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.journal.making import opened
-from tests.journal.programs import ended, started
 from tests.journal.stores import Clock
-from tests.path.looking import calls, only_run, states
+from tests.path.looking import only_run, states
 
-from payonce import Busy, ConfigError, Parked, Payonce, PayonceError, RetryLater
+from payonce import Busy, Parked, Payonce, RetryLater
 from payonce.delivery import receiving
 from payonce.journal import journal_at
+from payonce.journal.sqlite_file import SqliteFile
+from payonce.journal.writer import Writer
 from payonce.model import Delivery
+from payonce.policy import Doubt, Limits, backoff
+
+FULL = """
+CREATE TRIGGER IF NOT EXISTS full BEFORE INSERT ON payonce_payloads
+BEGIN SELECT RAISE(ABORT, 'full'); END
+"""
 
 
-class Unspeakable(Exception):
-    """An error whose text can't be had."""
-
-    def __str__(self) -> str:
-        raise RuntimeError("no text")
-
-
-class Unprintable:
-    """A value that can't be shown or told."""
-
-    def __repr__(self) -> str:
-        raise RuntimeError("no repr")
-
-
-def test_a_cost_that_cannot_be_told_loses_no_receipt(app: Payonce) -> None:
-    """A `cost=` function that raises leaves the cost unknown; the answer was paid for."""
-
-    @app.step(cost=lambda answer: answer["usage"]["cost"])  # type: ignore[no-any-return]
-    def ask() -> dict[str, str]:
-        return {"text": "answer"}
-
-    @app.job(key="k")
-    def job() -> dict[str, str]:
-        return ask()
-
-    assert job() == {"text": "answer"}
-    assert [(c.state, c.cost_nanos) for c in calls(app)] == [("paid", None)]
-
-
-def test_an_answer_that_cannot_be_shown_loses_no_receipt(app: Payonce) -> None:
-    """An answer whose `repr` raises is kept as a description of its class."""
-
-    @app.step
-    def ask() -> Any:
-        return Unprintable()
-
-    @app.job(key="k")
-    def job() -> str:
-        return type(ask()).__name__
-
-    assert job() == "Unprintable"
-    assert states(app) == ["paid"]
-
-
-def test_an_error_without_a_text_is_an_error_as_any(app: Payonce) -> None:
-    """A step's exception whose `str` raises reaches its caller, and ends its call."""
-
-    @app.step
-    def ask() -> None:
-        raise Unspeakable
-
-    @app.job(key="k")
-    def job() -> str:
-        with pytest.raises(Unspeakable):
-            ask()
-        return "done"
-
-    assert job() == "done"
-    assert states(app) == ["in_doubt"]
-
-
-def test_a_check_without_a_text_rejects(app: Payonce) -> None:
-    """A `check=` that raises what can't be told still says no."""
-    answers = iter(["bad", "good"])
-
-    def check(answer: str) -> None:
-        if answer == "bad":
-            raise Unspeakable
-
-    @app.step(check=check)
-    def ask() -> str:
-        return next(answers)
-
-    @app.job(key="k")
-    def job() -> str:
-        return ask()
-
-    assert job() == "good"
-
-
-def test_an_argument_without_a_text_ends_no_attempt_badly(app: Payonce) -> None:
-    """An ignored argument whose `str` raises doesn't keep a failed run from being closed."""
-
-    @app.job(key="k", ignore_args=["session"])
-    def job(session: Any) -> None:
-        raise ValueError("bug")
-
-    with pytest.raises((Parked, RetryLater)):
-        job(Unprintable())
-    assert only_run(app).lease_owner is None
-
-
-def test_an_error_that_is_no_unicode_is_recorded(app: Payonce) -> None:
-    """A lone surrogate, as JSON answers and file names have them, doesn't keep a run from parking."""
-
-    @app.step
-    def ask() -> None:
-        raise ConnectionResetError("cut \ud83d off")
-
-    @app.job(key="k")
-    def job() -> None:
-        with suppress(ConnectionResetError):
-            ask()
-        raise ValueError("half an emoji: \ud83d")
-
-    with pytest.raises(PayonceError, match="emoji"):
-        job()
-    assert (only_run(app).lease_owner, states(app)) == (None, ["in_doubt"])
-
-
-def _late(app: Payonce, clock: Clock, *, slow: str) -> tuple[Any, Any, list[str]]:
+def _late(app: Payonce, clock: Clock, in_doubt: Doubt) -> tuple[Any, Any, list[str]]:
     """An attempt that is stuck in its paid call, and has lost its lease meanwhile."""
     sent: list[str] = []
     inside, go_on = threading.Event(), threading.Event()
 
-    @app.step(in_doubt="retry" if slow == "retry" else "park")
+    @app.step(in_doubt=in_doubt)
     def ask() -> str:
         sent.append("sent")
         if len(sent) == 1:
@@ -149,8 +47,9 @@ def _late(app: Payonce, clock: Clock, *, slow: str) -> tuple[Any, Any, list[str]
         return "answer"
 
     @app.job(key="k", name="generate", wait=0)
-    def job(hook: Any = None) -> str:
-        before.pop()() if before else None
+    def job() -> str:
+        if before:
+            before.pop()()
         return ask()
 
     before: list[Any] = []
@@ -168,19 +67,23 @@ def _late(app: Payonce, clock: Clock, *, slow: str) -> tuple[Any, Any, list[str]
         go_on.set()
         thread.join(10)
 
-    return lambda hook: (before.append(hook), job())[1], receipt, sent
+    def again(hook: Any) -> str:
+        before.append(hook)
+        return job()
+
+    return again, receipt, sent
 
 
 def test_a_receipt_that_comes_late_is_not_paid_for_again(app: Payonce, clock: Clock) -> None:
     """The attempt that took over finds a receipt that was written after it had begun."""
-    job, receipt, sent = _late(app, clock, slow="retry")
+    job, receipt, sent = _late(app, clock, "retry")
     assert job(receipt) == "answer"
     assert (sent, states(app)) == (["sent"], ["paid"])
 
 
 def test_a_receipt_that_comes_late_wakes_its_run(app: Payonce, clock: Clock) -> None:
     """A run that parked because a call was in doubt goes on once its receipt is there."""
-    job, receipt, sent = _late(app, clock, slow="park")
+    job, receipt, sent = _late(app, clock, "park")
     with pytest.raises(Parked, match="in doubt"):
         job(lambda: None)
     receipt()
@@ -250,9 +153,6 @@ def test_a_call_that_outlives_its_run_is_in_doubt(app: Payonce) -> None:
     context: list[contextvars.Context] = []
     thread = threading.Thread(target=lambda: context[0].run(ask))
 
-    @app.job(key="outer")
-    def outer() -> None: ...
-
     def start() -> None:
         context.append(contextvars.copy_context())
         thread_start()
@@ -263,31 +163,6 @@ def test_a_call_that_outlives_its_run_is_in_doubt(app: Payonce) -> None:
     go_on.set()
     thread.join(10)
     assert (states(app), only_run(app).state) == (["paid"], "done")
-
-
-@pytest.mark.xfail(reason="only app.capture() carries a run into threads", strict=True)
-def test_a_pool_belongs_to_the_run_without_capture(app: Payonce, clock: Clock) -> None:
-    """A step in a `ThreadPoolExecutor` gets its receipt, whether `app.capture()` was called or not."""
-    sent: list[int] = []
-
-    @app.step
-    def ask(n: int) -> int:
-        sent.append(n)
-        return n
-
-    @app.job(key="k", backoff=0)
-    def job() -> list[int]:
-        with ThreadPoolExecutor(2) as threads:
-            found = list(threads.map(ask, range(3)))
-        if only_run(app).attempt == 1:
-            raise ConnectionResetError("later")
-        return found
-
-    with pytest.raises(RetryLater):
-        job()
-    clock.move(3600)
-    assert job() == [0, 1, 2]
-    assert (sorted(sent), states(app)) == ([0, 1, 2], ["paid"] * 3)
 
 
 def test_a_value_after_complete_outlives_a_renewal(tmp_path: Path) -> None:
@@ -381,7 +256,7 @@ def test_a_cancellation_of_a_lost_attempt_goes_on(app: Payonce, clock: Clock) ->
 
 
 def test_a_world_that_changed_meanwhile_is_not_missed(app: Payonce, tmp_path: Path) -> None:
-    """A migration between the failure and the park: the queue delivers again, and the run is done."""
+    """A migration between the failure and its record: the queue delivers again, and it is done."""
     school = tmp_path / "school.db"
     with closing(sqlite3.connect(school)) as db:
         db.execute("CREATE TABLE courses (id INTEGER)")
@@ -432,67 +307,6 @@ def test_a_job_that_calls_itself_under_its_own_key_parks(live: Payonce) -> None:
         job()
 
 
-def test_a_generator_is_no_step_and_no_job(app: Payonce) -> None:
-    """What only begins to work when it is read would have its receipt before its call."""
-
-    def lazily() -> Any:
-        yield 1
-
-    async def alazily() -> Any:
-        yield 1
-
-    for function in (lazily, alazily):
-        with pytest.raises(ConfigError, match="generator"):
-            app.step(function)
-        with pytest.raises(ConfigError, match="generator"):
-            app.job(key="k")(function)
-
-
-def test_a_step_that_returns_a_coroutine_was_not_called(app: Payonce) -> None:
-    """A plain wrapper around an async function gets no receipt for work that has not begun."""
-
-    async def really() -> str:
-        return "answer"
-
-    @app.step
-    def ask() -> Any:
-        return really()
-
-    @app.job(key="k")
-    async def job() -> Any:
-        return await ask()
-
-    with pytest.raises(Parked, match="coroutine"):
-        asyncio.run(job())
-    assert states(app) == ["released"]
-
-
-def test_a_step_around_a_job_is_not_in_doubt(app: Payonce, clock: Clock) -> None:
-    """A job inside a step says itself what was paid: its failure asks nobody for a word."""
-
-    @app.job(key="inner", backoff=0)
-    def inner() -> str:
-        if not gone:
-            gone.append(1)
-            raise ConnectionResetError("try again")
-        return "answer"
-
-    gone: list[int] = []
-
-    @app.step
-    def ask() -> str:
-        return inner()
-
-    @app.job(key="outer", backoff=0, name="outer")
-    def outer() -> str:
-        return ask()
-
-    with pytest.raises(RetryLater):
-        outer()
-    clock.move(3600)
-    assert outer() == "answer"
-
-
 def test_no_attempt_begins_without_its_spilled_receipt(app: Payonce, clock: Clock) -> None:
     """While a receipt can't be merged, the step that it is for isn't asked again."""
     sent = []
@@ -524,3 +338,106 @@ def test_no_attempt_begins_without_its_spilled_receipt(app: Payonce, clock: Cloc
     execute("DROP TRIGGER full")
     assert job() == "answer"
     assert (sent, states(app)) == ([1], ["paid"])
+
+
+class Interrupted(BaseException):
+    """What a signal handler raises, as worker pools do when time is up."""
+
+
+def test_signals_that_raise_lose_no_write(tmp_path: Path) -> None:
+    """Whatever moment of a write a signal comes in: nothing hangs, and what was told is there."""
+    file = SqliteFile(tmp_path / "file.db", time.time, 10, create=True)
+    writer = Writer(file)
+    writer.write(lambda db: db.execute("CREATE TABLE told (n INTEGER PRIMARY KEY)")).now()
+    told: set[int] = set()
+
+    def write(n: int) -> None:
+        writer.write(lambda db: db.execute("INSERT INTO told VALUES (?)", (n,))).now()
+        told.add(n)
+
+    def others() -> None:
+        for n in itertools.takewhile(lambda n: not done.is_set(), itertools.count(10_000)):
+            write(n)
+
+    def interrupt(*_: object) -> None:
+        raise Interrupted
+
+    chance, done, thread = random.Random(1), threading.Event(), threading.Thread(target=others)
+    before = signal.signal(signal.SIGALRM, interrupt)
+    thread.start()
+    for n in range(300):
+        with suppress(Interrupted):
+            signal.setitimer(signal.ITIMER_REAL, chance.uniform(0.00001, 0.002))
+            try:
+                write(n)
+            finally:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
+    done.set()
+    thread.join(10)
+    writer.flush()
+    with closing(sqlite3.connect(tmp_path / "file.db")) as db:
+        assert told <= {n for (n,) in db.execute("SELECT n FROM told")}
+    assert not thread.is_alive()
+    file.close()
+
+
+def test_a_signal_handler_may_close_the_app_in_the_middle_of_a_write(tmp_path: Path) -> None:
+    """It does not wait for the very write that it came into."""
+    file = SqliteFile(tmp_path / "file.db", time.time, 10, create=True)
+    writer = Writer(file)
+    before = signal.signal(signal.SIGALRM, lambda *_: writer.flush())
+
+    def slow(db: sqlite3.Connection) -> str:
+        signal.raise_signal(signal.SIGALRM)
+        return "written"
+
+    assert writer.write(slow).now() == "written"
+    signal.signal(signal.SIGALRM, before)
+    file.close()
+
+
+def test_a_process_that_ran_out_of_threads_writes_all_the_same(
+    app: Payonce, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where no thread can be started just now, a later one is, and no write waits for ever."""
+
+    def start(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    @app.job(key="k", wait=0)
+    def job() -> str:
+        return "done"
+
+    assert job() == "done"
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", start)
+        assert job() == "done"
+    assert job() == "done"
+    app.close()
+    assert [a.answer for a in app.journal.arrivals(1)] == ["done"] * 3
+
+
+def test_a_wait_of_ages_ends_within_a_month() -> None:
+    """A provider that asks to come back in a thousand years is asked earlier."""
+    assert backoff(1, Limits(), 0.5, at_least=1e12) == 30 * 86_400
+
+
+def test_a_clock_that_jumps_back_makes_nobody_wait(app: Payonce, clock: Clock) -> None:
+    """A delivery at the door waits for `wait` seconds at most, whatever the clock says."""
+
+    @app.job(key="k", wait=1)
+    def job() -> None:
+        raise ConnectionResetError("later")
+
+    with pytest.raises(RetryLater):
+        job()
+    real = app.journal.find
+
+    def find(name: str, key: str) -> Any:
+        clock.move(-3600)
+        return real(name, key)
+
+    app.journal.find = find  # type: ignore[method-assign]
+    with pytest.raises(RetryLater):
+        job()

@@ -1,6 +1,6 @@
 """Edge: capture journals each billed call that an LLM SDK makes inside a run, and replays it.
 
-One file per hook (`httpx_hook`, `threads`), one per provider's format (`openai`, `anthropic`),
+One file per hook (`httpx_hook`), one per provider's format (`openai`, `anthropic`),
 and between them `recording`: one call from its intent to its receipt.
 """
 
@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import get_args
 
-from payonce.capture import httpx_hook, registry, threads
+from payonce.capture import httpx_hook, registry
 from payonce.capture.registry import Outside, Settings
 from payonce.errors import ConfigError
 from payonce.policy import Doubt
 
 __all__ = ["Capture", "install"]
 
-_HOOKS = (httpx_hook, threads)
+_HOOKS = (httpx_hook,)
 
 
 class Capture:

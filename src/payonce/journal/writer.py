@@ -126,7 +126,8 @@ class Writer(Generic[C]):
 
     def _reset(self) -> None:
         self._waiting: deque[Write[Any]] = deque()
-        self._committing = threading.Lock()
+        self._committing = threading.RLock()
+        self._is_committing = False
         self._starting = threading.Lock()
         self._asked = threading.Semaphore(0)
         self._thread: threading.Thread | None = None
@@ -146,6 +147,8 @@ class Writer(Generic[C]):
         self._waiting.append(write)
         while not write.done:
             with self._committing:
+                if self._is_committing:
+                    raise RuntimeError("a signal handler came in the middle of another write")
                 if not write.done:
                     self._commit()
 
@@ -184,9 +187,14 @@ class Writer(Generic[C]):
         self._reset()
 
     def flush(self) -> None:
-        """Return when all that was asked for is written."""
+        """Return when all that was asked for is written.
+
+        In a signal handler that came in the middle of a write it returns at once.
+        """
         while self._waiting:
             with self._committing:
+                if self._is_committing:
+                    return
                 self._commit()
         with self._committing:
             pass
@@ -203,12 +211,15 @@ class Writer(Generic[C]):
         A write leaves the queue only once it has ended: whoever comes next finds all that an
         exception out of a signal kept this thread from.
         """
-        batch = self._first()
-        if not batch:
+        if self._is_committing:
             return
+        batch = self._first()
         ends: list[End] = []
         connection = None
         try:
+            self._is_committing = True
+            if not batch:
+                return
             connection = self._transactions.begin(durable=any(w.durable for w in batch))
             if len(batch) == 1:
                 ends.append((batch[0], batch[0].do(connection), None))
@@ -225,6 +236,8 @@ class Writer(Generic[C]):
             raise
         else:
             self._end(ends)
+        finally:
+            self._is_committing = False
 
     def _first(self) -> list[Write[Any]]:
         while self._waiting and self._waiting[0].done:

@@ -1,7 +1,10 @@
-"""Edge, inside `capture`: a run goes along into the threads that its code starts.
+"""On the path, beside the scope: a run goes along into the threads that its code starts.
 
-A thread of a pool lives longer than the run that made the pool start it, so it is not the
-thread but each task that gets the run's context.
+Context variables don't flow into plain threads, and a step that can't find its run would be paid
+for again in silence. So `ThreadPoolExecutor.submit` and `Thread.start` are hooked when the first
+job is defined; outside of a run the hooks do nothing. A thread of a pool lives longer than the
+run that made the pool start it, so it is not the thread but each task that gets the run's
+context.
 """
 
 from __future__ import annotations
@@ -17,24 +20,15 @@ from payonce.scope import current
 
 _OWN = "payonce-"
 _POOL = "concurrent.futures"
-_hooked: dict[tuple[type, str], Callable[..., Any]] = {}
+_hooked: dict[str, Callable[..., Any]] = {}
 
 
-def install() -> None:
+def carry_runs() -> None:
     """Hook pools and threads; again changes nothing."""
-    for place, wrap in ((ThreadPoolExecutor, _submit), (Thread, _start)):
-        name = "submit" if place is ThreadPoolExecutor else "start"
-        if (place, name) not in _hooked:
-            _hooked[place, name] = ours = wrap(getattr(place, name))
-            setattr(place, name, ours)
-
-
-def uninstall() -> None:
-    """Take the hooks out again, but where somebody else has hooked in on top."""
-    for (place, name), ours in list(_hooked.items()):
-        if place.__dict__.get(name) is ours:
-            setattr(place, name, ours.__wrapped__)
-            del _hooked[place, name]
+    if not _hooked:
+        _hooked["submit"], _hooked["start"] = ThreadPoolExecutor.submit, Thread.start
+        ThreadPoolExecutor.submit = _submit(ThreadPoolExecutor.submit)  # type: ignore[method-assign]
+        Thread.start = _start(Thread.start)  # type: ignore[method-assign]
 
 
 def _submit(original: Callable[..., Any]) -> Callable[..., Any]:
