@@ -28,6 +28,10 @@ WORDS = [
     ("http", "park", 200, "park", None),
     ("http", "retry", 503, "retry", "7"),
     ("http", "reused", 200, "park", None),
+    ("cloud-tasks", "job-park", 204, "park", None),
+    ("cloud-tasks", "job-hold", 503, "park", "300"),
+    ("cloud-tasks", "job-retry", 503, "retry", "1"),
+    ("qstash", "job-park", 489, "park", None),
 ]
 
 
@@ -43,12 +47,12 @@ def test_words(
 
 
 @pytest.mark.parametrize("where", ["run", "async", "thread", "caught"])
-@pytest.mark.parametrize("scenario", ["park", "retry"])
+@pytest.mark.parametrize("scenario", ["park", "retry", "job-park", "job-retry"])
 def test_wherever_the_job_runs(server: Server, where: str, scenario: str) -> None:
     """The verdict is heard from sync and async endpoints, worker threads and error responses."""
     answered = server.post(f"/http/{where}/{scenario}")
-    assert answered.status == (200 if scenario == "park" else 503)
-    assert answered.json["payonce"] == scenario
+    assert answered.status == (200 if scenario.endswith("park") else 503)
+    assert answered.json["payonce"] == scenario.removeprefix("job-")
 
 
 def test_qstash_is_told_not_to_retry(server: Server) -> None:

@@ -1,13 +1,17 @@
-"""What the endpoints of all test apps do, in the place of jobs."""
+"""What the endpoints of all test apps do: real jobs, and words that a real one says rarely."""
 
 from __future__ import annotations
 
 import contextvars
 import json
+import sqlite3
+import tempfile
 import threading
+import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
+from payonce import Payonce
 from payonce.delivery import current
 from payonce.errors import Busy, KeyReused, NotDone, Parked, RetryLater
 from payonce.model import Verdict
@@ -36,8 +40,34 @@ def later() -> RetryLater:
     )
 
 
+app = Payonce(f"sqlite:///{tempfile.mkdtemp()}/payonce.db", version="1")
+
+
+@app.job(key="course:{course}")
+def write_course(course: str) -> str:
+    with sqlite3.connect(":memory:") as db:
+        db.execute("CREATE TABLE courses (id)")
+        db.execute("INSERT INTO courses (outline) VALUES ('a plan')")
+    return course
+
+
+@app.job(key="course:{course}", on_park="hold")
+def write_course_held(course: str) -> str:
+    raise KeyError(course)
+
+
+@app.job(key="course:{course}")
+def reset_by_peer(course: str) -> str:
+    raise ConnectionResetError("reset by peer")
+
+
+JOBS = {"job-park": write_course, "job-hold": write_course_held, "job-retry": reset_by_peer}
+
+
 def job(scenario: str) -> str:
-    """Ends as `scenario` says: notes the verdict that a job would note, and raises."""
+    """Ends as `scenario` says: by a real job, or noting the verdict that one would note."""
+    if scenario in JOBS:
+        return JOBS[scenario](uuid.uuid4().hex)
     ends: dict[str, tuple[Verdict | None, Exception]] = {
         "park": (Verdict("park"), parked()),
         "hold": (Verdict("park", hold=True), parked(hold=True)),
