@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from tests.journal.making import opened
 from tests.journal.stores import Clock
-from tests.path.looking import only_run, states
+from tests.path.looking import calls, only_run, states
 
 from payonce import Busy, Parked, Payonce, RetryLater
 from payonce.delivery import receiving
@@ -441,3 +441,29 @@ def test_a_clock_that_jumps_back_makes_nobody_wait(app: Payonce, clock: Clock) -
     app.journal.find = find  # type: ignore[method-assign]
     with pytest.raises(RetryLater):
         job()
+
+
+def test_an_attempt_of_a_removed_journal_moves_no_other_run(tmp_path: Path) -> None:
+    """Another run that has got its numbers in the new file keeps its own end."""
+    store = f"sqlite:///{tmp_path}/journal.db"
+    one, other = (Payonce(store, version="1") for _ in range(2))
+
+    @one.step
+    def ask() -> str:
+        for file in tmp_path.glob("journal.db*"):
+            file.unlink()
+        runs.append(opened(other.journal, "other"))
+        return "answer"
+
+    @one.job(key="k", name="generate")
+    def job() -> str:
+        return ask()
+
+    runs: list[Any] = []
+    with pytest.raises(RetryLater, match="removed"):
+        job()
+    assert runs[0].id == 1
+    assert only_run(other) == runs[0]
+    assert calls(other) == []
+    one.close()
+    other.close()

@@ -66,6 +66,7 @@ class SqliteJournal:
         self._file = SqliteFile(path, clock, patience, create=create)
         self._writer = Writer(self._file)
         self._spill = spill.SpillFolder(path)
+        self._held: dict[tuple[int, int], int] = {}
         survives_fork(self)
 
     def before_fork(self) -> None:
@@ -140,6 +141,7 @@ class SqliteJournal:
 
     def renew(self, run_id: int, attempt: int, lease: float) -> Write[bool]:
         def write(db: sqlite3.Connection) -> bool:
+            self._refuse_stranger(run_id, attempt)
             until = self.now() + lease
             return bool(_do(db, "renew_lease", run_id=run_id, attempt=attempt, until=until))
 
@@ -150,7 +152,9 @@ class SqliteJournal:
             def execute(sql: str, given: Mapping[str, Any]) -> int:
                 return db.execute(sql, given).rowcount
 
+            self._refuse_stranger(closing.run_id, closing.attempt)
             closed = self.close_within(execute, closing)
+            self._held.pop((closing.run_id, closing.attempt), None)
             # A run that was completed inside the user's transaction still lacks its value.
             return closed or _set_result(execute, closing, self.now())
 
@@ -183,6 +187,7 @@ class SqliteJournal:
 
     def intend(self, intent: Intent) -> Write[int | None]:
         def write(db: sqlite3.Connection) -> int | None:
+            self._refuse_stranger(intent.run_id, intent.attempt)
             cursor = db.execute(_Q["add_intent"], columns(intent) | {"now": self.now()})
             return cursor.lastrowid if cursor.rowcount else None
 
@@ -196,6 +201,7 @@ class SqliteJournal:
             _log.error("the journal can't be written (%s): a receipt is kept in %s", failure, path)
 
         def write(db: sqlite3.Connection) -> None:
+            self._refuse_stranger(intent.run_id, intent.attempt)
             if _complete(db, call_id, small, now):
                 _do(db, "wake_answered", call_id=call_id, now=now)
 
@@ -274,6 +280,8 @@ class SqliteJournal:
             _do(db, "lose_attempt", run_id=run_id, attempt=seen.attempt, at_step=killed_at, now=now)
             _do(db, "doubt_open_calls", run_id=run_id, reason=_LOST, now=now)
         run = rows.run(db.execute(_Q["find_run_by_id"], {"run_id": run_id}).fetchone())
+        self._held.pop((run_id, run.attempt - 1), None)
+        self._held[run_id, run.attempt] = self._file.removals
         _do(
             db,
             "add_attempt",
@@ -286,6 +294,12 @@ class SqliteJournal:
         )
         self._add_delivery(db, run_id, run.attempt, opening.delivery, None)
         return run
+
+    def _refuse_stranger(self, run_id: int, attempt: int) -> None:
+        """In a file that took the place of a removed one, the same numbers are another run's."""
+        removals = self._file.removals
+        if self._held.get((run_id, attempt), removals) != removals:
+            raise sqlite3.OperationalError("the journal that this attempt began in was removed")
 
     def _add_delivery(
         self,

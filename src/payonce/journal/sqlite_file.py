@@ -47,6 +47,8 @@ class SqliteFile:
                 "Use a Python whose sqlite3 has SQLite 3.37 or newer.",
             )
         self.path, self._clock, self._patience, self._create = path, clock, patience, create
+        self.removals = 0
+        self._known: tuple[int, int] | None = None
         self._writing: _Opened | None = None
         self._durable: bool | None = None
         self._readers: list[_Opened] = []
@@ -64,6 +66,9 @@ class SqliteFile:
             raise sqlite3.OperationalError(f"{self.path} was removed while it was in use")
         if self._writing is None:
             self._writing = self._opened()
+            if self._known not in (None, self._writing.identity):
+                self.removals += 1
+            self._known = self._writing.identity
         connection = self._writing.connection
         if connection.in_transaction:  # a signal came between its BEGIN and what was to follow
             connection.execute("ROLLBACK")
