@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from payonce import policy, telling, values
 from payonce.delivery import current
 from payonce.effects import Pause, Way, Work, journaled
-from payonce.errors import ConfigError, KeyReused
+from payonce.errors import ConfigError, KeyReused, Parked
 from payonce.failure.rules import Rules
 from payonce.job import Arguments, Job
 from payonce.journal.protocol import Closing, Journal, Opening
@@ -53,19 +53,19 @@ def admit(app: App, job: Job, arguments: Arguments) -> Way[Finished | RunScope]:
         KeyReused: the run was started with other arguments.
     """
     journal, key = app.journal, job.key.fill(arguments.by_name)
-    came = journal.now()
+    came, world = journal.now(), None
     while True:
         run = yield from journaled(Work(lambda: journal.find(job.name, key)))
         _same_arguments(journal, job, run, arguments)
-        world = yield Work(lambda: app.world(job))
+        if world is None or run is None or run.state is not RunState.RUNNING:
+            world = yield Work(lambda: app.world(job))
         dead = run is not None and is_dead(run.lease_owner)
         now = journal.now()
         match policy.door(run, now=now, world=world, holder_is_dead=dead):
             case policy.Door.FINISHED:
                 return _finished(journal, job, run)
             case policy.Door.PARKED:
-                journal.note(run.id, current().delivery, "park").later()
-                raise telling.parked_still(run, hold=job.hold)
+                raise _parked_still(journal, job, run)
             case policy.Door.HELD:
                 if is_inside(app, run):
                     raise _recursion(job, key)
@@ -75,9 +75,22 @@ def admit(app: App, job: Job, arguments: Arguments) -> Way[Finished | RunScope]:
             case policy.Door.GO | policy.Door.GO_WOKEN as way_in:
                 opening = _opening(job, arguments, key, run, world)
                 woken = way_in is policy.Door.GO_WOKEN
+                if woken and (yield from _failed_here_before(journal, run, world)):
+                    raise _parked_still(journal, job, run)
                 scope = yield from _open(app, job, opening, dead=dead, woken=woken)
                 if scope is not None:
                     return scope
+
+
+def _parked_still(journal: Journal, job: Job, run: Run) -> Parked:
+    journal.note(run.id, current().delivery, "park").later()
+    return telling.parked_still(run, hold=job.hold)
+
+
+def _failed_here_before(journal: Journal, run: Run, world: World) -> Way[bool]:
+    """A changed world may be an earlier one: two versions side by side must not wake in turn."""
+    attempts = yield from journaled(Work(lambda: journal.attempts(run.id)))
+    return policy.failed_before(attempts, world)
 
 
 def _opening(job: Job, arguments: Arguments, key: str, seen: Run | None, world: World) -> Opening:

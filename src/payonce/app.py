@@ -105,7 +105,7 @@ class Payonce:
 
         Raises:
             KeyTemplateError: the key is empty, or names an argument that isn't there.
-            ConfigError: `ignore_args` does, or the name is taken.
+            ConfigError: `ignore_args` does, the name is taken, or a cap is below its least.
         """
 
         def decorate(function: Callable[P, R]) -> Callable[P, R]:
@@ -114,6 +114,7 @@ class Payonce:
                     f"{function.__qualname__} has no run key",
                     'Give it one that names the work: @app.job(key="course:{course_id}").',
                 )
+            _refuse_odd_caps(attempts=attempts, sends=sends, wait=wait, backoff=backoff)
             job = Job(
                 name=name or f"{module_of(function)}.{function.__qualname__}",
                 function=function,
@@ -306,3 +307,10 @@ class Payonce:
         self.journal.stop()
         for each in self._watched:
             each.close()
+
+
+def _refuse_odd_caps(**given: float) -> None:
+    for name, value in given.items():
+        least = 1 if name in ("attempts", "sends") else 0
+        if value < least:
+            raise ConfigError(f"{name}= is {value}", f"Give it {least} or more.")

@@ -8,7 +8,7 @@ from enum import Enum, auto
 from typing import Literal
 
 from payonce.errors import InDoubt, Rejected, SendsUsedUp
-from payonce.model import Call, CallState, Diagnosis, Kind, Run, RunState, Verdict, World
+from payonce.model import Attempt, Call, CallState, Diagnosis, Kind, Run, RunState, Verdict, World
 
 Doubt = Literal["retry", "park"]
 
@@ -83,6 +83,14 @@ def moved(before: World | None, now: World) -> bool:
 
 def _by_name(schemas: str) -> dict[str, str]:
     return dict(part.partition("=")[::2] for part in schemas.split("+"))
+
+
+def failed_before(attempts: Sequence[Attempt], world: World) -> bool:
+    """Has the run parked in this very world before, for what repetition can't mend?"""
+    return any(
+        a.outcome == "parked" and a.kind is Kind.DETERMINISTIC and not moved(a.world, world)
+        for a in attempts
+    )
 
 
 def hopeless(run: Run, limits: Limits) -> Diagnosis | None:

@@ -275,3 +275,35 @@ def test_variable_arguments_are_kept(app: Payonce) -> None:
     registered.call(registered.again(run.arguments))
     assert got[0] == got[1] == ((1, 2), {"level": "easy"})
     assert calls(app) == []
+
+
+def test_two_versions_side_by_side_do_not_wake_in_turn(tmp_path: Path) -> None:
+    """A run that failed under both is woken by neither again, only by a third world."""
+    tried: list[str] = []
+
+    def deliver(version: str) -> str:
+        app = Payonce(f"sqlite:///{tmp_path}/journal.db", version=version)
+
+        @app.job(key="k", name="job", on_park="hold")
+        def job() -> str:
+            tried.append(version)
+            if version != "3":
+                raise KeyError("outline")
+            return "done"
+
+        with closing(app):
+            try:
+                return job()
+            except PayonceError as told:
+                return type(told).__name__
+
+    assert [deliver(version) for version in "121212"] == ["Parked"] * 6
+    assert tried == ["1", "2"]
+    assert deliver("3") == "done"
+
+
+@pytest.mark.parametrize("cap", [{"attempts": 0}, {"sends": 0}, {"wait": -1}, {"backoff": -0.1}])
+def test_a_cap_below_its_least_is_refused(app: Payonce, cap: dict[str, Any]) -> None:
+    """A job that could never be attempted is refused when it is defined."""
+    with pytest.raises(ConfigError, match=next(iter(cap))):
+        app.job(key="k", **cap)(lambda: None)
