@@ -89,11 +89,6 @@ def redact(text: str) -> str:
     return text
 
 
-def safe_url(url: str) -> str:
-    """A URL as it may be shown: without its password, with secret query values masked."""
-    return redact(url)
-
-
 def _keep_name(match: re.Match[str]) -> str:
     name, joint, quote, value = match.group(1, 2, 3, 4)
     if not value.strip() or value == MASK or (value.lower() in _PLAIN and not quote):

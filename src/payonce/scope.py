@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from heapq import heappop, heappush
 from typing import Any
 
 from payonce.errors import LeaseLost, Stop
@@ -48,7 +49,8 @@ class RunScope:
         self._calls: dict[tuple[str, int], list[Call]] = defaultdict(list)
         for call in calls:
             self._calls[call.step_key, call.occurrence].append(call)
-        self._taken: dict[str, set[int]] = defaultdict(set)
+        self._next: dict[str, int] = defaultdict(int)
+        self._given_back: dict[str, list[int]] = defaultdict(list)
         self._answers: list[tuple[Any, Call]] = []
         self._lock = threading.Lock()
 
@@ -75,15 +77,18 @@ class RunScope:
     def take(self, step_key: str) -> int:
         """The first occurrence of a step that this attempt has not used yet."""
         with self._lock:
-            taken = self._taken[step_key]
-            occurrence = next(n for n in range(len(taken) + 1) if n not in taken)
-            taken.add(occurrence)
+            if given_back := self._given_back[step_key]:
+                return heappop(given_back)
+            occurrence = self._next[step_key]
+            self._next[step_key] += 1
             return occurrence
 
     def free(self, step_key: str, occurrence: int) -> None:
         """Give an occurrence back: its call failed, or its answer was rejected."""
         with self._lock:
-            self._taken[step_key].discard(occurrence)
+            given_back = self._given_back[step_key]
+            if occurrence < self._next[step_key] and occurrence not in given_back:
+                heappush(given_back, occurrence)
 
     def known(self, step_key: str, occurrence: int) -> list[Call]:
         """The calls of one step so far, in the order of their sends."""
@@ -114,18 +119,6 @@ class RunScope:
         """Every call of the run that this attempt knows of."""
         with self._lock:
             return [call for calls in self._calls.values() for call in calls]
-
-    def unused(self) -> list[Call]:
-        """Receipts that this attempt has not asked for."""
-        with self._lock:
-            return [
-                call
-                for (key, occurrence), calls in self._calls.items()
-                for call in calls
-                if call.answer is not None
-                and not call.rejected
-                and occurrence not in self._taken[key]
-            ]
 
 
 @contextmanager
