@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
+from tests.databases.postgres import NoPostgres, PostgresServer
 
 _SETTINGS = (
     "ANTHROPIC_API_KEY",
@@ -27,3 +29,16 @@ def bare_environment() -> Iterator[None]:
         for name in ("NO_PROXY", "no_proxy"):
             patch.setenv(name, "127.0.0.1,localhost")
         yield
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A private PostgreSQL server; without binaries its tests are skipped at home, not in CI."""
+    try:
+        server = PostgresServer.start()
+    except NoPostgres as exc:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(exc))
+    yield server
+    server.stop()
