@@ -22,6 +22,17 @@ test: ## Run all tests but the heavy ones, docs and their code blocks included
 heavy: ## Run the heavy tests (finding none is no failure)
 	$(BIN)/python -m pytest -m heavy || test $$? -eq 5
 
+.PHONY: exam
+exam: ## Take the exam of the journals, on SQLite and PostgreSQL
+	$(BIN)/python -m pytest -m "heavy or not heavy" tests/journal
+
+SEEDS ?= 1 2 3
+RUNS ?= 500
+.PHONY: chaos
+chaos: ## Attack workers for long: make chaos SEEDS="1 2 3" RUNS=500
+	CHAOS_SEEDS="$(SEEDS)" CHAOS_RUNS="$(RUNS)" $(BIN)/python -m pytest -s -m "heavy or not heavy" \
+		-o faulthandler_timeout=3600 tests/chaos
+
 .PHONY: docs
 docs: ## Run the code blocks of README and docs, and compare the docs with the code
 	$(BIN)/python -m pytest tests/docs

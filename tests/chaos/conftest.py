@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.chaos.site import Site
+from tests.chaos.stores import STORES, Store
 
 from payonce.testing import MeteredProvider
 
@@ -24,3 +25,10 @@ def site(tmp_path: Path, provider: MeteredProvider) -> Iterator[Site]:
     site = Site(tmp_path, provider)
     yield site
     site.stop()
+
+
+@pytest.fixture(params=sorted(STORES))
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    """An empty database for a journal."""
+    with STORES[request.param](request, tmp_path) as store:
+        yield store

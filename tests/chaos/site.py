@@ -21,7 +21,7 @@ from payonce.model import Call, CallState, Run
 from payonce.testing import MeteredProvider
 
 APPS = Path(__file__).with_name("apps")
-_ALWAYS = ("llm.py", "told.py")
+_ALWAYS = ("guard.py", "llm.py", "told.py")
 _SECONDS = 20
 
 
@@ -100,7 +100,7 @@ class Site:
             process = subprocess.Popen(
                 [sys.executable, "course.py", command],
                 cwd=self.folder,
-                env=os.environ | self.provider.environ() | named,
+                env=os.environ | self.provider.environ() | named | {"PARENT_PID": str(os.getpid())},
                 stdout=file,
                 stderr=file,
             )

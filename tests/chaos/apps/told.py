@@ -8,11 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import guard
+
 from payonce import Payonce
 from payonce.errors import PayonceError
 from payonce.journal import journal_at
 from payonce.journal.protocol import RunFilter
 
+guard.die_with(int(os.environ["PARENT_PID"]))
 if host := os.environ.get("WORKER_HOST"):
     socket.gethostname = lambda: host
 
