@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from payonce.testing.desk import SeenRequest as SeenRequest
     from payonce.testing.faults import Fault as Fault
     from payonce.testing.faults import Hold as Hold
+    from payonce.testing.faults import call_tool as call_tool
     from payonce.testing.faults import cut as cut
     from payonce.testing.faults import drop as drop
     from payonce.testing.faults import error_event as error_event
@@ -50,6 +51,7 @@ _HOME = {
     "SpawnedProvider": "provider_process",
     "Task": "task",
     "TaskGone": "task",
+    "call_tool": "faults",
     "cut": "faults",
     "drop": "faults",
     "error_event": "faults",
@@ -78,6 +80,7 @@ __all__ = [
     "SpawnedProvider",
     "Task",
     "TaskGone",
+    "call_tool",
     "cut",
     "drop",
     "error_event",

@@ -7,9 +7,9 @@ import json
 from dataclasses import asdict
 from typing import Any
 
+from payonce.testing.asking import Body
 from payonce.testing.desk import Desk, SeenRequest
 from payonce.testing.faults import Fault
-from payonce.testing.wire import Body
 
 ROOT = "/_control/"
 _TIMEOUT = 10.0

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
+from payonce.testing.asking import Answer, Ask, Request, ToolCall
 from payonce.testing.bill import Bill, BilledCall
+from payonce.testing.example import example
 from payonce.testing.faults import Fault, FaultQueue, Hook
 from payonce.testing.prices import DEFAULT_PRICES, Price, price_of
-from payonce.testing.wire import Answer, Ask, Wire
+from payonce.testing.wire import Wire
 
 Say = Callable[[Ask, int], str]
 _EXCERPT = 60
@@ -21,13 +25,14 @@ class SeenRequest:
     """One physical request, refused ones included.
 
     `status` is None while it waits, and stays None when the connection was closed on it; header
-    names are in lower case.
+    names are in lower case; `body_sha` is the SHA-256 of the body's bytes, in hex.
     """
 
     label: str
     path: str
     status: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    body_sha: str = ""
 
 
 def say(ask: Ask, n: int) -> str:
@@ -60,10 +65,11 @@ class Desk:
         with self._lock:
             return list(self._seen)
 
-    def arrive(self, label: str, path: str, headers: Mapping[str, str]) -> int:
+    def arrive(self, label: str, request: Request) -> int:
         """Note a request; its number counts from 0."""
+        sha = hashlib.sha256(request.content).hexdigest()
         with self._lock:
-            self._seen.append(SeenRequest(label, path, None, headers))
+            self._seen.append(SeenRequest(label, request.path, None, request.headers, sha))
             return len(self._seen) - 1
 
     def note(self, number: int, status: int) -> None:
@@ -72,22 +78,27 @@ class Desk:
             self._seen[number] = replace(self._seen[number], status=status)
 
     def serve(
-        self, wire: Wire, ask: Ask, fault: Fault, path: str, headers: Mapping[str, str]
-    ) -> Answer:
-        """Bill the call as the fault says, let its hooks run and its time pass."""
+        self, wire: Wire, ask: Ask, fault: Fault, request: Request
+    ) -> tuple[Answer, BilledCall | None]:
+        """Bill the call as the fault says, and make up its answer."""
         if not fault.billed:
             answer, call = self._answer(ask, fault, 0), None
         else:
-            call, answer = self._charge(wire, ask, fault, path, headers)
-        for hook in (self.hook, fault.hook):
-            if hook is not None:
-                hook(call)
-        self.stopping.wait(self.latency + fault.wait)
-        return answer
+            answer, call = self._charge(wire, ask, fault, request)
+        if self.hook is not None:
+            self.hook(call)
+        self.stopping.wait(self.latency)
+        return answer, call
+
+    def pause(self, fault: Fault, call: BilledCall | None) -> None:
+        """Let the fault's hook run and its time pass."""
+        if fault.hook is not None:
+            fault.hook(call)
+        self.stopping.wait(fault.wait)
 
     def _charge(
-        self, wire: Wire, ask: Ask, fault: Fault, path: str, headers: Mapping[str, str]
-    ) -> tuple[BilledCall, Answer]:
+        self, wire: Wire, ask: Ask, fault: Fault, request: Request
+    ) -> tuple[Answer, BilledCall]:
         answers: list[Answer] = []
 
         def make(n: int) -> BilledCall:
@@ -99,20 +110,34 @@ class Desk:
                 at=time.time(),
                 n=n,
                 provider=ask.provider,
-                path=path,
+                path=request.path,
                 model=ask.model,
                 label=ask.label,
                 prompt_sha=ask.prompt_sha,
                 input_tokens=ask.input_tokens,
                 output_tokens=output_tokens,
                 cost_nanos=cost.nanos,
-                idempotency_key=headers.get("idempotency-key"),
-                user_agent=headers.get("user-agent"),
+                idempotency_key=request.headers.get("idempotency-key"),
+                user_agent=request.headers.get("user-agent"),
                 stream=ask.stream,
             )
 
-        return self.bill.add(make), answers[0]
+        call = self.bill.add(make)
+        return answers[0], call
 
     def _answer(self, ask: Ask, fault: Fault, n: int) -> Answer:
-        text = self.text(ask, n) if fault.text is None else fault.text
-        return Answer(ask, n, text, fault.finish, int(time.time()))
+        """What the fault gives, else what the request demands, else the text."""
+        at = int(time.time())
+        if fault.tool_call is not None:
+            return Answer(ask, n, "", "tool_calls", at, fault.tool_call)
+        if fault.text is not None:
+            return Answer(ask, n, fault.text, fault.finish, at)
+        text = self.text(ask, n)
+        if ask.tool is not None:
+            arguments = json.dumps(
+                example({"type": "object", **ask.tool.schema}, text), ensure_ascii=False
+            )
+            return Answer(ask, n, "", "tool_calls", at, ToolCall(ask.tool.name, arguments))
+        if ask.schema is not None and self.text is say:
+            text = json.dumps(example(ask.schema, text), ensure_ascii=False)
+        return Answer(ask, n, text, fault.finish, at)

@@ -6,26 +6,21 @@ import json
 import socket
 import sys
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler
 from itertools import islice
 from socketserver import TCPServer, ThreadingMixIn
 from typing import Any, cast
 
 from payonce.testing import control
-from payonce.testing.anthropic import Messages
+from payonce.testing.asking import Answer, Body, Request
+from payonce.testing.bill import BilledCall
 from payonce.testing.desk import Desk
 from payonce.testing.faults import Fault
-from payonce.testing.openai import ChatCompletions, Embeddings, OpenAIErrors
-from payonce.testing.openai_responses import Responses
-from payonce.testing.wire import Answer, Body, Wire
+from payonce.testing.routes import Route, route_of, words_at
+from payonce.testing.wire import Blob, Wire, Words
 
-WIRES: Mapping[str, Wire] = {
-    "/v1/chat/completions": ChatCompletions(),
-    "/v1/responses": Responses(),
-    "/v1/embeddings": Embeddings(),
-    "/v1/messages": Messages(),
-}
 _GZIP = 31
 
 
@@ -69,8 +64,8 @@ class Exchange(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     _number: int | None
-    _path: str
-    _headers: dict[str, str]
+    _request: Request
+    _words: Words
 
     @property
     def desk(self) -> Desk:
@@ -85,38 +80,63 @@ class Exchange(BaseHTTPRequestHandler):
         self._begin()
         if self.path.startswith(control.ROOT):
             return self._json(*control.answer("GET", self.path, b"", self.desk))
-        self._number = self.desk.arrive("", self._path, self._headers)
-        if self._path == "/v1/models":
+        self._number = self.desk.arrive("", self._request)
+        if self._request.path == "/v1/models":
             return self._json(200, {"object": "list", "data": [], "has_more": False})
-        return self._refuse(OpenAIErrors(), Fault("status", status=404))
+        return self._refuse(Fault("status", status=404))
 
     def do_POST(self) -> None:
         """Answer a paid call, or the control endpoint."""
         self._begin()
-        if "transfer-encoding" in self._headers:
-            self.close_connection = True
-            return self._refuse(OpenAIErrors(), Fault("status", status=411))
-        body = self.rfile.read(int(self.headers.get("content-length") or 0))
         if self.path.startswith(control.ROOT):
-            return self._json(*control.answer("POST", self.path, body, self.desk))
-        wire = WIRES.get(self._path)
-        if wire is None:
-            self._number = self.desk.arrive("", self._path, self._headers)
-            return self._refuse(OpenAIErrors(), Fault("status", status=404, code="unknown_url"))
-        try:
-            ask = wire.read(_object(body))
-        except ValueError as exc:
-            self._number = self.desk.arrive("", self._path, self._headers)
-            return self._refuse(wire, Fault("status", status=400, message=str(exc)))
-        self._number = self.desk.arrive(ask.label, self._path, self._headers)
-        fault = self.desk.faults.take(ask.label)
-        answer = self.desk.serve(wire, ask, fault, self._path, self._headers)
-        return self._end(wire, answer, fault)
+            said = control.answer("POST", self.path, self._request.content, self.desk)
+            return self._json(*said)
+        route = route_of(self._request.path)
+        if route is None:
+            self._number = self.desk.arrive("", self._request)
+            return self._refuse(Fault("status", status=404, code="unknown_url"))
+        return self._sell(route)
 
     def _begin(self) -> None:
         self._number = None
-        self._path = self.path.partition("?")[0]
-        self._headers = {name.lower(): value for name, value in self.headers.items()}
+        path = self.path.partition("?")[0]
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        self._words = words_at(path)
+        self._request = Request(path, self._content(headers), headers)
+
+    def _content(self, headers: Mapping[str, str]) -> bytes:
+        if headers.get("transfer-encoding", "").lower() != "chunked":
+            return self.rfile.read(int(headers.get("content-length") or 0))
+        chunks = []
+        while size := int(self.rfile.readline().partition(b";")[0], 16):
+            chunks.append(self.rfile.read(size))
+            self.rfile.readline()
+        while self.rfile.readline().strip():
+            pass
+        return b"".join(chunks)
+
+    def _sell(self, route: Route) -> None:
+        self._words, wire = route.wire, route.wire
+        request = replace(self._request, names=route.names)
+        try:
+            ask = wire.read(request)
+        except ValueError as exc:
+            self._number = self.desk.arrive("", request)
+            return self._refuse(Fault("status", status=400, message=str(exc)))
+        self._number = self.desk.arrive(ask.label, request)
+        fault = self.desk.faults.take(ask.label)
+        answer, call = self.desk.serve(wire, ask, fault, request)
+        if fault.ending == "answer" and fault.after_events and ask.stream:
+            return self._stream(wire, self._paused(wire.events(answer), fault, call))
+        self.desk.pause(fault, call)
+        return self._end(wire, answer, fault)
+
+    def _paused(
+        self, frames: Iterator[bytes], fault: Fault, call: BilledCall | None
+    ) -> Iterator[bytes]:
+        yield from islice(frames, fault.after_events)
+        self.desk.pause(fault, call)
+        yield from frames
 
     def _end(self, wire: Wire, answer: Answer, fault: Fault) -> None:
         stream = answer.ask.stream
@@ -124,22 +144,27 @@ class Exchange(BaseHTTPRequestHandler):
             case "drop":
                 self._hang_up()
             case "status":
-                self._refuse(wire, fault)
+                self._refuse(fault)
             case "error_event" if not stream:
-                self._refuse(wire, fault)
+                self._refuse(fault)
             case "error_event":
-                said = wire.error_event(fault.code, fault.message, self._request_id)
-                self._stream([*islice(wire.events(answer), fault.after_events), said])
+                said = wire.error_event(fault, self._request_id)
+                self._stream(wire, [*islice(wire.events(answer), fault.after_events), said])
             case "cut" if stream:
-                self._stream(islice(wire.events(answer), fault.after_events), cut=True)
+                self._stream(wire, islice(wire.events(answer), fault.after_events), cut=True)
             case "answer" if stream:
-                self._stream(wire.events(answer))
+                self._stream(wire, wire.events(answer))
             case _:
-                self._json(200, wire.whole(answer), cut=fault.ending == "cut")
+                whole = wire.whole(answer)
+                cut = fault.ending == "cut"
+                if isinstance(whole, Blob):
+                    self._send(200, whole, {}, cut=cut)
+                else:
+                    self._json(200, whole, cut=cut)
 
-    def _refuse(self, wire: Wire | OpenAIErrors, fault: Fault) -> None:
-        refusal = wire.refusal(fault.status, fault.code, fault.message, self._request_id)
-        headers = dict(fault.headers)
+    def _refuse(self, fault: Fault) -> None:
+        refusal = self._words.refusal(fault, self._request_id)
+        headers = {**refusal.headers, **dict(fault.headers)}
         if fault.retry_after is not None:
             headers["retry-after"] = str(-int(-fault.retry_after // 1))
             if fault.retry_after % 1:
@@ -150,21 +175,22 @@ class Exchange(BaseHTTPRequestHandler):
         self, status: int, body: Body, headers: Mapping[str, str] | None = None, cut: bool = False
     ) -> None:
         content = json.dumps(body, ensure_ascii=False).encode()
-        packing = self._packing()
+        self._send(status, Blob("application/json", content), headers or {}, cut=cut)
+
+    def _send(self, status: int, blob: Blob, headers: Mapping[str, str], *, cut: bool) -> None:
+        content, packing = blob.content, self._packing()
         if packing is not None:
             content = packing.compress(content) + packing.flush()
-        size = {"content-type": "application/json", "content-length": str(len(content))}
-        self._head(status, {**size, **(headers or {})}, packed=packing is not None)
+        size = {"content-type": blob.kind, "content-length": str(len(content))}
+        self._head(status, {**size, **headers}, packed=packing is not None)
         self.wfile.write(content[: len(content) // 2] if cut else content)
         if cut:
             self._hang_up()
 
-    def _stream(self, frames: Iterable[bytes], cut: bool = False) -> None:
+    def _stream(self, wire: Wire, frames: Iterable[bytes], cut: bool = False) -> None:
         packing = self._packing()
-        kind = "text/event-stream; charset=utf-8"
-        self._head(
-            200, {"content-type": kind, "transfer-encoding": "chunked"}, packed=packing is not None
-        )
+        kind = {"content-type": wire.stream_kind, "transfer-encoding": "chunked"}
+        self._head(200, kind, packed=packing is not None)
         for frame in frames:
             if packing is not None:
                 frame = packing.compress(frame) + packing.flush(zlib.Z_SYNC_FLUSH)
@@ -179,8 +205,7 @@ class Exchange(BaseHTTPRequestHandler):
         if self._number is not None:
             self.desk.note(self._number, status)
         self.send_response(status)
-        for name in ("x-request-id", "request-id"):
-            self.send_header(name, self._request_id)
+        self.send_header(self._words.id_header, self._request_id)
         for name, value in headers.items():
             self.send_header(name, value)
         if packed:
@@ -191,7 +216,7 @@ class Exchange(BaseHTTPRequestHandler):
         self.wfile.write(b"%x\r\n%b\r\n" % (len(data), data))
 
     def _packing(self) -> zlib._Compress | None:
-        accepted = "gzip" in self._headers.get("accept-encoding", "")
+        accepted = "gzip" in self._request.headers.get("accept-encoding", "")
         return zlib.compressobj(wbits=_GZIP) if accepted and self.desk.gzip else None
 
     @property
@@ -201,13 +226,6 @@ class Exchange(BaseHTTPRequestHandler):
     def _hang_up(self) -> None:
         self.close_connection = True
         _close(self.connection)
-
-
-def _object(body: bytes) -> Body:
-    value = json.loads(body or b"null")
-    if not isinstance(value, dict):
-        raise ValueError("the request's body must be a JSON object")
-    return value
 
 
 def _close(connection: socket.socket) -> None:

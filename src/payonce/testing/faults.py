@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from types import TracebackType
 from typing import Any, Literal, Self
 
+from payonce.testing.asking import Finish, ToolCall
 from payonce.testing.bill import BilledCall
-from payonce.testing.wire import Finish
 
 Ending = Literal["answer", "status", "drop", "cut", "error_event"]
 Hook = Callable[[BilledCall | None], None]
@@ -20,7 +21,8 @@ class Fault:
     """What happens to one request; build one with the functions of this module.
 
     In this order: the call is billed (if `billed`), `hook` is called, `wait` seconds pass, and
-    the request comes to its `ending`.
+    the request comes to its `ending`. Where a stream is to be answered and `after_events` isn't 0,
+    so many of its events go out before the hook and the wait.
     """
 
     ending: Ending = "answer"
@@ -34,6 +36,7 @@ class Fault:
     after_events: int = 0
     text: str | None = None
     finish: Finish = "stop"
+    tool_call: ToolCall | None = None
     hook: Hook | None = field(default=None, compare=False)
 
     def to_json(self) -> dict[str, Any]:
@@ -58,7 +61,9 @@ class Fault:
         billed = values.get("ending") != "status"
         try:
             pairs = tuple((str(k), str(v)) for k, v in values.get("headers", ()))
-            return cls(**{"billed": billed, **values, "headers": pairs})
+            call = values.get("tool_call")
+            given = {"headers": pairs, "tool_call": None if call is None else ToolCall(**call)}
+            return cls(**{"billed": billed, **values, **given})
         except TypeError as exc:
             raise ValueError(f"not a fault: {dict(values)!r}") from exc
 
@@ -89,16 +94,18 @@ def status(
 
 
 def insufficient_quota() -> Fault:
-    """The account's money is used up: OpenAI says so with 429, Anthropic with 400."""
-    return status(429, code="insufficient_quota", message=None)
+    """The account's money is used up: OpenAI says so with 429, Anthropic with 400, others else."""
+    return status(429, code="insufficient_quota")
 
 
-def stall(seconds: float, *, billed: bool = True) -> Fault:
-    """Keep the client waiting for its first byte, so that it times out.
+def stall(seconds: float, *, billed: bool = True, after_events: int = 0) -> Fault:
+    """Keep the client waiting, so that it times out: for its first byte, or within a stream.
 
-    Billed, the answer comes after `seconds`; not billed, the connection is closed then.
+    Billed, the answer (or the rest of the stream) comes after `seconds`; not billed, the
+    connection is closed then.
     """
-    return Fault("answer" if billed else "drop", billed=billed, wait=seconds)
+    ending: Ending = "answer" if billed else "drop"
+    return Fault(ending, billed=billed, wait=seconds, after_events=after_events)
 
 
 def slow(first_byte: float) -> Fault:
@@ -139,6 +146,12 @@ def reply(text: str, *, finish: Finish = "stop") -> Fault:
     return Fault(text=text, finish=finish)
 
 
+def call_tool(name: str, arguments: Mapping[str, Any] | str) -> Fault:
+    """No fault, but an answer that calls a tool; arguments given as text may be malformed."""
+    given = arguments if isinstance(arguments, str) else json.dumps(arguments)
+    return Fault(finish="tool_calls", tool_call=ToolCall(name, given))
+
+
 def hook(function: Hook, *, billed: bool = True) -> Fault:
     """Answer, after calling `function` with the billed call on the server's thread."""
     return Fault(billed=billed, hook=function)
@@ -147,14 +160,16 @@ def hook(function: Hook, *, billed: bool = True) -> Fault:
 class Hold:
     """A request that is billed and waits: the moment to kill the client.
 
-    `arrived` is set once it waits, `call` is what was billed; `release` lets it be answered. As
-    a context manager it is released at the end; stopping the provider releases it too.
+    With `after_events` a stream brings so many events before it waits. `arrived` is set once it
+    waits, `call` is what was billed; `release` lets it be answered. As a context manager it is
+    released at the end; stopping the provider releases it too.
     """
 
-    def __init__(self, *, billed: bool = True) -> None:
+    def __init__(self, *, billed: bool = True, after_events: int = 0) -> None:
         self.arrived = threading.Event()
         self.call: BilledCall | None = None
-        self.fault = Fault("answer" if billed else "drop", billed=billed, hook=self._wait)
+        ending: Ending = "answer" if billed else "drop"
+        self.fault = Fault(ending, billed=billed, after_events=after_events, hook=self._wait)
         self._released = threading.Event()
 
     def release(self) -> None:
@@ -178,9 +193,9 @@ class Hold:
         self.release()
 
 
-def hold(*, billed: bool = True) -> Hold:
+def hold(*, billed: bool = True, after_events: int = 0) -> Hold:
     """Keep a request waiting after it was billed, until the test releases it."""
-    return Hold(billed=billed)
+    return Hold(billed=billed, after_events=after_events)
 
 
 @dataclass(slots=True)

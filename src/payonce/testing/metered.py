@@ -56,6 +56,16 @@ class Metered(ABC):
         """The `base_url` of an Anthropic client."""
         return self.url
 
+    @property
+    def bedrock_url(self) -> str:
+        """The `endpoint_url` of boto3's `bedrock-runtime` client."""
+        return f"{self.url}/bedrock"
+
+    @property
+    def gemini_url(self) -> str:
+        """The `base_url` of google-genai's `HttpOptions`."""
+        return f"{self.url}/gemini"
+
     def environ(self) -> dict[str, str]:
         """What to add to a child process's environment, so that its SDKs call this provider."""
         return {
@@ -63,6 +73,14 @@ class Metered(ABC):
             "OPENAI_API_KEY": "sk-metered",
             "ANTHROPIC_BASE_URL": self.anthropic_url,
             "ANTHROPIC_API_KEY": "sk-ant-metered",
+            "ANTHROPIC_BEDROCK_BASE_URL": self.bedrock_url,
+            "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": self.bedrock_url,
+            "AWS_ACCESS_KEY_ID": "AKIAMETERED",
+            "AWS_SECRET_ACCESS_KEY": "metered",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_REGION": "us-east-1",
+            "GOOGLE_GEMINI_BASE_URL": self.gemini_url,
+            "GEMINI_API_KEY": "metered",
         }
 
     def billed(self, label: str | None = None) -> int:

@@ -1,16 +1,15 @@
-"""Testing: OpenAI's wire format: chat completions, embeddings and errors."""
+"""Testing: OpenAI's wire format: chat completions and errors."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from payonce.testing.wire import Answer, Ask, Body, Refusal, asked_texts, event
+from payonce.testing.asking import Answer, Ask, Body, Request, Tool, asked_texts, demanded
+from payonce.testing.faults import Fault
+from payonce.testing.wire import Refusal, Wire, Words, event, told
 
-_DIMENSIONS = 8
+JSON_OBJECT: Body = {"type": "object", "properties": {"text": {"type": "string"}}}
 _ERROR_TYPES = {
     429: "requests",
     500: "server_error",
@@ -24,60 +23,67 @@ _ERROR_CODES = {
     429: "rate_limit_exceeded",
     503: "server_is_overloaded",
 }
-_QUOTA = {"insufficient_quota", "credit_balance_exhausted", "billing_hard_limit_reached"}
+_QUOTA = {
+    "insufficient_quota",
+    "billing_hard_limit_reached",
+    "credit_balance_exhausted",
+    "organization_spend_limit_exceeded",
+    "organization_usage_limit_exceeded",
+    "project_spend_limit_exceeded",
+}
 
 
-class OpenAIErrors:
+class OpenAIErrors(Words):
     """The errors that all of OpenAI's endpoints share."""
 
     provider = "openai"
 
-    def refusal(self, status: int, code: str | None, message: str | None, id: str) -> Refusal:
+    def refusal(self, fault: Fault, id: str) -> Refusal:
         """`{"error": {message, type, param, code}}`, typed as the status and code are."""
-        code = code or _ERROR_CODES.get(status)
-        kind = _ERROR_TYPES.get(status, "invalid_request_error")
+        code = fault.code or _ERROR_CODES.get(fault.status)
+        kind = _ERROR_TYPES.get(fault.status, "invalid_request_error")
         if code in _QUOTA:
             kind = "insufficient_quota"
-        said = message or f"The metered provider was told to answer {status} ({code or kind})."
-        return Refusal(
-            status, {"error": {"message": said, "type": kind, "param": None, "code": code}}
-        )
+        error = {"message": told(fault, code or kind), "type": kind, "param": None, "code": code}
+        return Refusal(fault.status, {"error": error})
 
-    def error_event(self, code: str | None, message: str | None, id: str) -> bytes:
+    def error_event(self, fault: Fault, id: str) -> bytes:
         """A `data:` line with an error object, as a chat stream breaks off."""
-        return event(self.refusal(500, code or "server_error", message, id).body)
+        body = dict(self.refusal(fault, id).body["error"])
+        return event({"error": {**body, "code": fault.code or "server_error"}})
 
 
-class ChatCompletions(OpenAIErrors):
+class ChatCompletions(OpenAIErrors, Wire):
     """`POST /v1/chat/completions`."""
 
-    def read(self, body: Body) -> Ask:
-        """Read a chat request."""
-        return Ask.of(self.provider, body, asked_texts(body.get("messages")))
-
-    def output_tokens(self, answer: Answer) -> int:
-        """The tokens of the text."""
-        return answer.output_tokens
+    def read(self, request: Request) -> Ask:
+        """Read a chat request, with the tool or the schema that it demands."""
+        body = request.json()
+        return Ask.of(
+            self.provider,
+            body,
+            asked_texts(body.get("messages")),
+            tool=_demanded(body),
+            schema=_schema(body.get("response_format")),
+        )
 
     def whole(self, answer: Answer) -> Body:
         """A `chat.completion`."""
-        message: Body = {
+        message: dict[str, Any] = {
             "role": "assistant",
             "content": answer.text,
             "refusal": None,
             "annotations": [],
         }
+        if answer.tool_call is not None:
+            function = {"name": answer.tool_call.name, "arguments": answer.tool_call.arguments}
+            call = {"id": f"call_{answer.id}", "type": "function", "function": function}
+            message |= {"content": None, "tool_calls": [call]}
+        choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": answer.finish}
         return {
-            **_head(answer, "chat.completion"),
-            "choices": [
-                {
-                    "index": 0,
-                    "message": message,
-                    "logprobs": None,
-                    "finish_reason": answer.finish,
-                }
-            ],
-            "usage": _usage(answer),
+            **self.head(answer, "chat.completion"),
+            "choices": [choice],
+            "usage": self.usage(answer),
         }
 
     def events(self, answer: Answer) -> Iterator[bytes]:
@@ -85,95 +91,81 @@ class ChatCompletions(OpenAIErrors):
         options = answer.ask.body.get("stream_options") or {}
         with_usage = bool(options.get("include_usage"))
         extra: dict[str, Any] = {"usage": None} if with_usage else {}
-        head = {**_head(answer, "chat.completion.chunk"), **extra}
-        yield event({**head, "choices": [_delta({"role": "assistant", "content": ""})]})
-        for piece in answer.pieces:
-            yield event({**head, "choices": [_delta({"content": piece})]})
-        yield event({**head, "choices": [_delta({}, answer.finish)]})
+        head = {**self.head(answer, "chat.completion.chunk"), **extra}
+        for delta in deltas(answer):
+            yield event({**head, "choices": [_choice(delta)]})
+        yield event({**head, "choices": [_choice({}, answer.finish)]})
         if with_usage:
-            yield event({**head, "choices": [], "usage": _usage(answer)})
+            yield event({**head, "choices": [], "usage": self.usage(answer)})
         yield b"data: [DONE]\n\n"
 
-
-class Embeddings(OpenAIErrors):
-    """`POST /v1/embeddings`."""
-
-    def read(self, body: Body) -> Ask:
-        """Read an embeddings request: one text, several, or tokens; it never streams."""
-        return Ask.of(self.provider, {**body, "stream": False}, _inputs(body.get("input")))
-
-    def output_tokens(self, answer: Answer) -> int:
-        """Embeddings are billed by their input alone."""
-        return 0
-
-    def whole(self, answer: Answer) -> Body:
-        """A list of vectors, as numbers or in base64 as the request asks."""
-        body = answer.ask.body
-        size = int(body.get("dimensions") or _DIMENSIONS)
-        coded = body.get("encoding_format") == "base64"
-        vectors = [_vector(f"{answer.n}:{text}", size) for text in _inputs(body.get("input"))]
-        tokens = answer.ask.input_tokens
+    def head(self, answer: Answer, kind: str) -> dict[str, Any]:
+        """What an answer and each event of a stream begin with."""
         return {
-            "object": "list",
+            "id": f"chatcmpl-{answer.id}",
+            "object": kind,
+            "created": answer.created,
             "model": answer.ask.model,
-            "data": [
-                {"object": "embedding", "index": i, "embedding": _coded(v) if coded else v}
-                for i, v in enumerate(vectors)
-            ],
-            "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
+            "service_tier": "default",
+            "system_fingerprint": "fp_metered",
         }
 
-    def events(self, answer: Answer) -> Iterator[bytes]:
-        """Embeddings have no stream."""
-        raise NotImplementedError("embeddings are not streamed")
+    def usage(self, answer: Answer) -> Body:
+        """The tokens that are billed."""
+        asked, answered = answer.ask.input_tokens, answer.output_tokens
+        return {
+            "prompt_tokens": asked,
+            "completion_tokens": answered,
+            "total_tokens": asked + answered,
+            "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
+            "completion_tokens_details": {
+                "reasoning_tokens": 0,
+                "audio_tokens": 0,
+                "accepted_prediction_tokens": 0,
+                "rejected_prediction_tokens": 0,
+            },
+        }
 
 
-def _head(answer: Answer, kind: str) -> dict[str, Any]:
-    return {
-        "id": f"chatcmpl-{answer.id}",
-        "object": kind,
-        "created": answer.created,
-        "model": answer.ask.model,
-        "service_tier": "default",
-        "system_fingerprint": "fp_metered",
-    }
+def deltas(answer: Answer) -> Iterator[Body]:
+    """The parts of a message as a chat stream adds them up."""
+    call = answer.tool_call
+    if call is None:
+        yield {"role": "assistant", "content": ""}
+        for piece in answer.pieces:
+            yield {"content": piece}
+        return
+    function = {"name": call.name, "arguments": ""}
+    opening = {"index": 0, "id": f"call_{answer.id}", "type": "function", "function": function}
+    yield {"role": "assistant", "content": None, "tool_calls": [opening]}
+    for piece in call.pieces:
+        yield {"tool_calls": [{"index": 0, "function": {"arguments": piece}}]}
 
 
-def _delta(delta: Body, finish: str | None = None) -> Body:
+def functions(tools: Any) -> Mapping[str, Body]:
+    """The schemas of the functions that a chat request offers, by name."""
+    offered = [tool.get("function") for tool in tools or () if isinstance(tool, dict)]
+    return {f["name"]: f.get("parameters") or {} for f in offered if f and "name" in f}
+
+
+def _demanded(body: Body) -> Tool | None:
+    choice = body.get("tool_choice")
+    named = choice.get("function", {}).get("name") if isinstance(choice, dict) else None
+    # Mistral, Groq and Together say "any" where OpenAI says "required".
+    return demanded(functions(body.get("tools")), named, any_tool=choice in ("required", "any"))
+
+
+def _schema(wanted: Any) -> Body | None:
+    if not isinstance(wanted, dict):
+        return None
+    if wanted.get("type") == "json_object":
+        return JSON_OBJECT
+    given = wanted.get("json_schema")
+    if not isinstance(given, dict):
+        return None
+    schema = given.get("schema") or given.get("schema_definition")
+    return schema if isinstance(schema, dict) else JSON_OBJECT
+
+
+def _choice(delta: Body, finish: str | None = None) -> Body:
     return {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
-
-
-def _usage(answer: Answer) -> Body:
-    asked, answered = answer.ask.input_tokens, answer.output_tokens
-    return {
-        "prompt_tokens": asked,
-        "completion_tokens": answered,
-        "total_tokens": asked + answered,
-        "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
-        "completion_tokens_details": {
-            "reasoning_tokens": 0,
-            "audio_tokens": 0,
-            "accepted_prediction_tokens": 0,
-            "rejected_prediction_tokens": 0,
-        },
-    }
-
-
-def _inputs(value: Any) -> list[str]:
-    if isinstance(value, str):
-        return [value]
-    if not isinstance(value, list) or not value:
-        raise ValueError("input must be a text or a list that is not empty")
-    if isinstance(value[0], int):
-        return [" ".join(map(str, value))]
-    return [one if isinstance(one, str) else " ".join(map(str, one)) for one in value]
-
-
-def _vector(seed: str, size: int) -> list[float]:
-    """Numbers that single precision holds exactly, so that both encodings say the same."""
-    stretched = hashlib.shake_256(seed.encode()).digest(size)
-    return [byte / 128 - 1 for byte in stretched]
-
-
-def _coded(vector: list[float]) -> str:
-    return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()

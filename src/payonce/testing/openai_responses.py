@@ -5,33 +5,33 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from payonce.testing.openai import OpenAIErrors
-from payonce.testing.wire import Answer, Ask, Body, asked_texts, event
+from payonce.testing.asking import Answer, Ask, Body, Request, Tool, asked_texts, demanded
+from payonce.testing.faults import Fault
+from payonce.testing.openai import JSON_OBJECT, OpenAIErrors
+from payonce.testing.wire import Wire, event, told
 
 _INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
 
 
-class Responses(OpenAIErrors):
+class Responses(OpenAIErrors, Wire):
     """`POST /v1/responses`."""
 
-    def read(self, body: Body) -> Ask:
+    def read(self, request: Request) -> Ask:
         """Read a responses request: a text or a list of input items, after the instructions."""
+        body = request.json()
         given = body.get("input")
         texts = [given] if isinstance(given, str) else asked_texts(given)
         instructions = body.get("instructions")
         system = [instructions] if isinstance(instructions, str) else []
-        return Ask.of(self.provider, body, system + texts)
-
-    def output_tokens(self, answer: Answer) -> int:
-        """The tokens of the text."""
-        return answer.output_tokens
+        tool, schema = _demanded(body), _schema(body.get("text"))
+        return Ask.of(self.provider, body, system + texts, tool=tool, schema=schema)
 
     def whole(self, answer: Answer) -> Body:
-        """A `response` with one message."""
+        """A `response` with one message, or one call of a function."""
         reason = _INCOMPLETE.get(answer.finish)
         return {
             **_response(answer, "incomplete" if reason else "completed"),
-            "output": [_message(answer, _status(answer), [_part(answer.text)])],
+            "output": [_item(answer, _status(answer), done=True)],
             "incomplete_details": {"reason": reason} if reason else None,
             "usage": _usage(answer),
         }
@@ -41,29 +41,59 @@ class Responses(OpenAIErrors):
         for number, data in enumerate(self._steps(answer)):
             yield event({**data, "sequence_number": number}, data["type"])
 
-    def error_event(self, code: str | None, message: str | None, id: str) -> bytes:
+    def error_event(self, fault: Fault, id: str) -> bytes:
         """An `error` event."""
-        said = message or "The metered provider was told to break off."
-        data = {"type": "error", "code": code or "server_error", "message": said}
+        code = fault.code or "server_error"
+        data = {"type": "error", "code": code, "message": told(fault, code)}
         return event({**data, "param": None, "sequence_number": 0}, "error")
 
     def _steps(self, answer: Answer) -> Iterator[dict[str, Any]]:
-        item = _message(answer, "in_progress", [])
         opened = _response(answer, "in_progress")
-        at = {"item_id": item["id"], "output_index": 0, "content_index": 0}
+        item = _item(answer, "in_progress", done=False)
         yield {"type": "response.created", "response": opened}
         yield {"type": "response.in_progress", "response": opened}
         yield {"type": "response.output_item.added", "output_index": 0, "item": item}
-        yield {"type": "response.content_part.added", **at, "part": _part("")}
-        for piece in answer.pieces:
-            yield {"type": "response.output_text.delta", **at, "delta": piece, "logprobs": []}
+        yield from _call_steps(answer) if answer.tool_call else _text_steps(answer)
         whole = self.whole(answer)
-        text = {"text": answer.text, "logprobs": []}
-        yield {"type": "response.output_text.done", **at, **text}
-        yield {"type": "response.content_part.done", **at, "part": _part(answer.text)}
         done = {"output_index": 0, "item": whole["output"][0]}
         yield {"type": "response.output_item.done", **done}
         yield {"type": f"response.{_status(answer)}", "response": whole}
+
+
+def _text_steps(answer: Answer) -> Iterator[dict[str, Any]]:
+    at = {"item_id": f"msg_{answer.id}", "output_index": 0, "content_index": 0}
+    yield {"type": "response.content_part.added", **at, "part": _part("")}
+    for piece in answer.pieces:
+        yield {"type": "response.output_text.delta", **at, "delta": piece, "logprobs": []}
+    text = {"text": answer.text, "logprobs": []}
+    yield {"type": "response.output_text.done", **at, **text}
+    yield {"type": "response.content_part.done", **at, "part": _part(answer.text)}
+
+
+def _call_steps(answer: Answer) -> Iterator[dict[str, Any]]:
+    assert answer.tool_call is not None
+    at = {"item_id": f"fc_{answer.id}", "output_index": 0}
+    kind = "response.function_call_arguments"
+    for piece in answer.tool_call.pieces:
+        yield {"type": f"{kind}.delta", **at, "delta": piece}
+    call = {"name": answer.tool_call.name, "arguments": answer.tool_call.arguments}
+    yield {"type": f"{kind}.done", **at, **call}
+
+
+def _demanded(body: Body) -> Tool | None:
+    offered = [tool for tool in body.get("tools") or () if tool.get("type") == "function"]
+    tools = {tool["name"]: tool.get("parameters") or {} for tool in offered if "name" in tool}
+    choice = body.get("tool_choice")
+    named = choice.get("name") if isinstance(choice, dict) else None
+    return demanded(tools, named, any_tool=choice == "required")
+
+
+def _schema(text: Any) -> Body | None:
+    wanted = (text.get("format") if isinstance(text, dict) else None) or {}
+    kind = wanted.get("type")
+    if kind == "json_object":
+        return JSON_OBJECT
+    return wanted.get("schema") if kind == "json_schema" else None
 
 
 def _status(answer: Answer) -> str:
@@ -92,8 +122,8 @@ def _response(answer: Answer, status: str) -> dict[str, Any]:
         "store": body.get("store", True),
         "temperature": 1.0,
         "text": body.get("text") or {"format": {"type": "text"}},
-        "tool_choice": "auto",
-        "tools": [],
+        "tool_choice": body.get("tool_choice") or "auto",
+        "tools": body.get("tools") or [],
         "top_p": 1.0,
         "truncation": "disabled",
         "usage": None,
@@ -101,13 +131,22 @@ def _response(answer: Answer, status: str) -> dict[str, Any]:
     }
 
 
-def _message(answer: Answer, status: str, content: list[Body]) -> Body:
+def _item(answer: Answer, status: str, *, done: bool) -> Body:
+    if answer.tool_call is not None:
+        return {
+            "id": f"fc_{answer.id}",
+            "type": "function_call",
+            "status": status,
+            "call_id": f"call_{answer.id}",
+            "name": answer.tool_call.name,
+            "arguments": answer.tool_call.arguments if done else "",
+        }
     return {
         "id": f"msg_{answer.id}",
         "type": "message",
         "status": status,
         "role": "assistant",
-        "content": content,
+        "content": [_part(answer.text)] if done else [],
     }
 
 

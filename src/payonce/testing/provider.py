@@ -1,7 +1,7 @@
 """Testing: an LLM provider on loopback that counts what it bills.
 
-It speaks OpenAI's chat completions, responses and embeddings and Anthropic's messages, streamed
-or not. `python -m payonce.testing.provider --bill FILE` runs one in a process of its own.
+It speaks the formats of the providers in `routes`, streamed or not.
+`python -m payonce.testing.provider --bill FILE` runs one in a process of its own.
 """
 
 from __future__ import annotations
@@ -117,9 +117,9 @@ class MeteredProvider(Metered):
             fault = fault.fault
         self._desk.faults.add(label, fault, times)
 
-    def hold(self, label: str | None = None, *, billed: bool = True) -> Hold:
+    def hold(self, label: str | None = None, *, billed: bool = True, after_events: int = 0) -> Hold:
         """Let the next request with this label wait, billed, until it is released."""
-        held = Hold(billed=billed)
+        held = Hold(billed=billed, after_events=after_events)
         self.fail(label, held)
         return held
 

@@ -1,78 +1,15 @@
-"""Testing: what every provider's wire format is read into and written from."""
+"""Testing: what every provider's wire format has to say."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from dataclasses import dataclass, field
+from typing import ClassVar
 
-Finish = Literal["stop", "length", "content_filter"]
-Body = Mapping[str, Any]
-_MARKER = re.compile(r"\[([\w-]+)\]")
-_LABEL_LENGTH = 40
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """A request, whatever format it came in.
-
-    `label` is the first `[marker]` in the user's and system texts, or the first 40 characters.
-    """
-
-    provider: str
-    model: str
-    prompt: str
-    label: str
-    stream: bool
-    body: Body
-
-    @classmethod
-    def of(cls, provider: str, body: Body, texts: list[str]) -> Ask:
-        """Read what all formats share; `texts` are the user's and system texts in order."""
-        prompt = "\n".join(texts)
-        model = body.get("model")
-        if not isinstance(model, str) or not model:
-            raise ValueError("you must provide a model parameter")
-        return cls(provider, model, prompt, label_of(prompt), bool(body.get("stream")), body)
-
-    @property
-    def input_tokens(self) -> int:
-        """About four characters a token."""
-        return tokens_in(self.prompt)
-
-    @property
-    def prompt_sha(self) -> str:
-        """The SHA-256 of the prompt, in hex."""
-        return hashlib.sha256(self.prompt.encode()).hexdigest()
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """An answer before it is written in a format; `n` is the number of the billed call."""
-
-    ask: Ask
-    n: int
-    text: str
-    finish: Finish
-    created: int
-
-    @property
-    def output_tokens(self) -> int:
-        """About four characters a token."""
-        return tokens_in(self.text)
-
-    @property
-    def id(self) -> str:
-        """Unique per billed call, and the same for the same call of a repeated test."""
-        return f"{self.n:06d}{self.ask.prompt_sha[:18]}"
-
-    @property
-    def pieces(self) -> list[str]:
-        """The text as a stream delivers it: word by word."""
-        return re.findall(r"\s+|\S+\s*", self.text) or [self.text]
+from payonce.testing.asking import Answer, Ask, Body, Request
+from payonce.testing.faults import Fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,60 +18,57 @@ class Refusal:
 
     status: int
     body: Body
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
-class Wire(Protocol):
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """An answer that is no JSON."""
+
+    kind: str
+    content: bytes
+
+
+class Words(ABC):
+    """How one provider names itself and its requests, and how it says no."""
+
+    provider: ClassVar[str]
+    id_header: ClassVar[str] = "x-request-id"
+
+    @abstractmethod
+    def refusal(self, fault: Fault, id: str) -> Refusal:
+        """An error in this provider's words; the status may differ from the one asked for."""
+
+
+class Wire(Words):
     """One provider's format of one endpoint."""
 
-    @property
-    def provider(self) -> str:
-        """The provider's name on the bill."""
+    stream_kind: ClassVar[str] = "text/event-stream; charset=utf-8"
 
-    def read(self, body: Body) -> Ask:
+    @abstractmethod
+    def read(self, request: Request) -> Ask:
         """Read a request; ValueError says what is wrong with it."""
 
-    def whole(self, answer: Answer) -> Body:
+    @abstractmethod
+    def whole(self, answer: Answer) -> Body | Blob:
         """The answer in one piece."""
 
     def events(self, answer: Answer) -> Iterator[bytes]:
-        """The answer as server-sent events."""
+        """The answer as a stream; a format without one never asks for it."""
+        raise NotImplementedError(f"{type(self).__name__} does not stream")
+
+    def error_event(self, fault: Fault, id: str) -> bytes:
+        """An error that comes inside a stream, after status 200."""
+        raise NotImplementedError(f"{type(self).__name__} does not stream")
 
     def output_tokens(self, answer: Answer) -> int:
-        """The output tokens that are billed."""
-
-    def refusal(self, status: int, code: str | None, message: str | None, id: str) -> Refusal:
-        """An error in this provider's words; the status may differ from the one asked for."""
-
-    def error_event(self, code: str | None, message: str | None, id: str) -> bytes:
-        """An error that comes inside a stream, after status 200."""
+        """The output tokens that are billed: by default those of the text."""
+        return answer.output_tokens
 
 
-def label_of(prompt: str) -> str:
-    """The short name by which tests count calls."""
-    marker = _MARKER.search(prompt)
-    return marker[1] if marker else prompt[:_LABEL_LENGTH]
-
-
-def tokens_in(text: str) -> int:
-    """A plausible number of tokens: four characters each, at least one."""
-    return max(1, -(-len(text) // 4))
-
-
-def texts_in(content: Any) -> list[str]:
-    """The texts of a message's content: a string, or a list of parts with a `text`."""
-    if isinstance(content, str):
-        return [content]
-    if not isinstance(content, list):
-        return []
-    return [str(part["text"]) for part in content if isinstance(part, dict) and "text" in part]
-
-
-def asked_texts(messages: Any) -> list[str]:
-    """The user's, system's and developer's texts of a list of messages, in order."""
-    if not isinstance(messages, list) or not messages:
-        raise ValueError("messages must be a list that is not empty")
-    asked = [m for m in messages if isinstance(m, dict) and m.get("role") != "assistant"]
-    return [text for message in asked for text in texts_in(message.get("content"))]
+def told(fault: Fault, name: object) -> str:
+    """What an error says, unless the fault has a message."""
+    return fault.message or f"The metered provider was told to answer {fault.status} ({name})."
 
 
 def event(data: Body, name: str | None = None) -> bytes:
