@@ -140,7 +140,10 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """A call about to be made, as it is written down before it is made."""
+    """A call about to be made, as it is written down before it is made.
+
+    `drift` tells, as JSON, in whose place the call is made, while a receipt lies unused.
+    """
 
     run_id: int
     attempt: int
@@ -152,6 +155,7 @@ class Intent:
     parent_id: int | None = None
     model: str | None = None
     idempotency_key: str | None = None
+    drift: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +197,7 @@ class Call:
     started_at: float
     ended_at: float | None
     answer: Payload | None = field(default=None, repr=False)
+    drift: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

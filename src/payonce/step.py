@@ -223,6 +223,7 @@ def _intent_of(call: Call) -> Intent:
         parent_id=call.parent_id,
         model=call.model,
         idempotency_key=call.idempotency_key,
+        drift=call.drift,
     )
 
 
@@ -248,4 +249,5 @@ def _call(call_id: int, intent: Intent, now: float) -> Call:
         idempotency_key=intent.idempotency_key,
         started_at=now,
         ended_at=None,
+        drift=intent.drift,
     )

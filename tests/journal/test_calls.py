@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from tests.journal.making import (
     called,
+    closing,
     intended,
     opened,
     paid,
@@ -42,6 +43,27 @@ def test_an_intent_is_kept_as_it_was_meant(journal: Journal, clock: Clock) -> No
         assert getattr(call, name) == getattr(meant, name)
     assert (call.parent_id, call.model, call.idempotency_key) == (7, "m", "k")
     assert (call.state, call.started_at, call.ended_at) == ("intended", clock.now, None)
+
+
+def test_what_drifted_is_told_before_a_call_or_at_the_end(journal: Journal) -> None:
+    """An intent may tell of drift; the end of an attempt tells of more, and changes no word."""
+    run = opened(journal)
+    first = journal.intend(intent_of(run, "a", source="capture", drift="known")).now()
+    assert first is not None
+    second, third = paid(journal, run, "b"), paid(journal, run, "c")
+    drifts = ((first, "again"), (second, "found"), (third + 100, "nobody's"))
+    assert journal.close(closing(run, drifts=drifts)).now()
+    assert [call.drift for call in journal.calls(run.id)] == ["known", "found", None]
+
+
+def test_who_lost_the_lease_tells_of_no_drift(journal: Journal, clock: Clock) -> None:
+    """The calls of a run that another attempt holds stay as they are."""
+    run = opened(journal)
+    call_id = paid(journal, run)
+    clock.move(31)
+    opened(journal)
+    assert not journal.close(closing(run, drifts=((call_id, "found"),))).now()
+    assert called(journal, call_id).drift is None
 
 
 def test_a_receipt_is_kept_whole(journal: Journal, clock: Clock) -> None:

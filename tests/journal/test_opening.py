@@ -17,7 +17,15 @@ from tests.journal.stores import SqliteStore
 from payonce.errors import JournalTooNew, NotAJournal, StoreNotSupported
 from payonce.journal import journal_at
 from payonce.journal.queries import migrations
+from payonce.model import Payload
 
+OLD_ROWS = """
+INSERT INTO payonce_runs (id, job, key, state, arguments, arguments_fingerprint, created_at,
+    updated_at) VALUES (7, 'generate', 'course:1', 'waiting', x'7b7d', 'args', 1.0, 1.0);
+INSERT INTO payonce_payloads (id, codec, body) VALUES (3, 'json', x'31');
+INSERT INTO payonce_calls (run_id, attempt, step_key, occurrence, send, name, source, state,
+    started_at, answer_id) VALUES (7, 1, 'k', 0, 1, 'outline', 'capture', 'paid', 1.0, 3);
+"""
 SCHEMA = Path(journal_at.__code__.co_filename).with_name("sql") / "sqlite" / "schema.sql"
 
 
@@ -45,6 +53,17 @@ def test_the_migrations_are_numbered_without_a_gap(sqlite_store: SqliteStore) ->
     assert [number for number, _ in known] == list(range(1, len(known) + 1))
     assert [row[:2] for row in rows] == known
     assert {row[2] for row in rows} == {sqlite_store.clock.now}
+
+
+def test_a_journal_of_the_first_version_is_taken_over(sqlite_store: SqliteStore) -> None:
+    """What an older payonce wrote is there after the migrations that came later."""
+    _, name, first = migrations("sqlite")[0]
+    with closing(sqlite_store.connect()) as made:
+        made.executescript(first)
+        made.execute("INSERT INTO payonce_migrations VALUES (1, ?, 1.0)", (name,))
+        made.executescript(OLD_ROWS)
+    (call,) = sqlite_store.journal().calls(7)
+    assert (call.name, call.answer, call.drift) == ("outline", Payload("json", b"1"), None)
 
 
 def test_a_missing_folder_is_made(tmp_path: Path) -> None:

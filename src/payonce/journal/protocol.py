@@ -54,7 +54,10 @@ class Opening:
 
 @dataclass(frozen=True, slots=True)
 class Closing:
-    """How an attempt ended; `answer` is what the queue is told, for the record."""
+    """How an attempt ended; `answer` is what the queue is told, for the record.
+
+    `drifts` are calls that turned out to stand in the place of others, with what is told of it.
+    """
 
     run_id: int
     attempt: int
@@ -67,6 +70,7 @@ class Closing:
     error: str | None = None
     at_step: str | None = None
     retry_at: float | None = None
+    drifts: tuple[tuple[int, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

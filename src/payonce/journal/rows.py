@@ -87,6 +87,7 @@ def call(row: Row) -> Call:
         started_at=row["started_at"],
         ended_at=row["ended_at"],
         answer=_payload(row["answer_codec"], row["answer_body"]),
+        drift=row["drift"],
     )
 
 

@@ -169,6 +169,8 @@ class SqliteJournal:
         execute(_Q["close_attempt"], fields)
         execute(_Q["doubt_open_calls"], place | {"reason": _OUTLIVED, "now": now})
         execute(_Q["answer_delivery"], place | {"answer": closing.answer})
+        for call_id, drift in closing.drifts:
+            execute(_Q["set_drift"], {"run_id": closing.run_id, "call_id": call_id, "drift": drift})
         return closing.result is None or _set_result(execute, closing, now)
 
     def note(self, run_id: int, delivery: Delivery, answer: str) -> Write[None]:

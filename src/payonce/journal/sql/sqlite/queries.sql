@@ -109,9 +109,9 @@ WHERE state = 'parked' AND evidence = 'InDoubt'
 -- Fenced and in time: no call is made by an attempt that lost its lease or let it expire.
 INSERT INTO payonce_calls
     (run_id, attempt, step_key, occurrence, send, name, source, parent_id, state, model,
-     idempotency_key, started_at)
+     idempotency_key, drift, started_at)
 SELECT :run_id, :attempt, :step_key, :occurrence, :send, :name, :source, :parent_id, 'intended',
-    :model, :idempotency_key, :now
+    :model, :idempotency_key, :drift, :now
 FROM payonce_runs
 WHERE id = :run_id AND attempt = :attempt AND state = 'running' AND lease_until > :now;
 
@@ -119,10 +119,14 @@ WHERE id = :run_id AND attempt = :attempt AND state = 'running' AND lease_until 
 -- An intent that a crash of the machine took away comes back with its spilled receipt.
 INSERT INTO payonce_calls
     (run_id, attempt, step_key, occurrence, send, name, source, parent_id, state, model,
-     idempotency_key, started_at)
+     idempotency_key, drift, started_at)
 VALUES (:run_id, :attempt, :step_key, :occurrence, :send, :name, :source, :parent_id, 'intended',
-    :model, :idempotency_key, :now)
+    :model, :idempotency_key, :drift, :now)
 ON CONFLICT (run_id, step_key, occurrence, send) DO NOTHING;
+
+-- name: set_drift
+-- At the end of an attempt it is certain which receipts lie unused; what was known earlier stays.
+UPDATE payonce_calls SET drift = :drift WHERE id = :call_id AND run_id = :run_id AND drift IS NULL;
 
 -- name: find_call_place
 -- A spilled receipt finds its call by its place, for ids may differ after a crash.

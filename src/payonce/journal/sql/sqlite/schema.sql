@@ -109,7 +109,7 @@ CREATE TABLE payonce_calls (
     idempotency_key TEXT,
     started_at REAL NOT NULL,
     ended_at REAL,
-    answer_id INTEGER REFERENCES payonce_payloads (id),
+    answer_id INTEGER REFERENCES payonce_payloads (id), drift TEXT,
     UNIQUE (run_id, step_key, occurrence, send),
     CHECK ((state = 'paid') = (answer_id IS NOT NULL)),
     CHECK (rejected = 0 OR state = 'paid')
