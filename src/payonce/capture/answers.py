@@ -7,13 +7,14 @@ headers that are named here; so no cookie and no key of anybody gets into the jo
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
-from payonce.capture.wire import ReadEvent, Seen, read_events, read_whole
+from payonce.capture.framing import splitter_for
+from payonce.capture.wire import Seen, Splitter, Wire, object_of, objects, read_events, read_object
 from payonce.failure.providers import CODES
 from payonce.journal.payload import grow
 from payonce.model import CallState, Kind, Payload, Receipt
@@ -27,7 +28,10 @@ _KEPT = frozenset(
         *("request-id", "retry-after"),
     }
 )
-_KEPT_TOO = ("openai-", "anthropic-", "x-request-id", "x-ratelimit-")
+_KEPT_TOO = (
+    *("openai-", "anthropic-", "x-amzn-", "x-gemini-", "mistral-", "x-groq-"),
+    *("x-request-id", "x-ratelimit-"),
+)
 _HOP_BY_HOP = frozenset(
     {
         *("connection", "keep-alive", "proxy-authenticate", "proxy-connection"),
@@ -36,6 +40,7 @@ _HOP_BY_HOP = frozenset(
 )
 _MAYBE_BILLED = frozenset({408, 424, 499})
 _SURELY_NOT_BILLED = frozenset({503, 529})
+_PER_DAY = "PerDay"  # in the names of Google's quotas that are given anew each day
 _LARGEST = 64 * 1024 * 1024
 
 
@@ -61,19 +66,20 @@ class Read:
         return Receipt(payload, model=self.seen.model, usage=self.seen.usage)
 
 
-def read_answer(event: ReadEvent | None, status: int, headers: Headers, body: bytes) -> Read:
+def read_answer(wire: Wire, status: int, headers: Headers, body: bytes) -> Read:
     """Read an answer that came in one piece; nothing is read where no format is known.
 
     A stream that ended without its finish event has the error "cut".
     """
     stored, seen = _stored(status, headers, body), Seen()
     plain = decoded(headers, body)
-    if event is None:
+    if wire.event is None:
         return Read(stored, seen, plain)
-    if not _is_stream(headers):
-        read_whole(plain, seen)
+    splitter = splitter_for(header(headers, "content-type"))
+    if splitter is None:
+        wire.whole(plain, seen)
         return Read(stored, seen, _readable(plain))
-    read_events(event, plain, seen)
+    read_events(wire.event, splitter, plain, seen)
     if seen.error is None and not seen.finished:
         seen.error = "cut"
     return Read(stored, seen, _with_text(plain, seen))
@@ -109,9 +115,11 @@ def end_to_end(headers: Iterable[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
     return [(key, value) for key, value in headers if _name(key) not in _HOP_BY_HOP]
 
 
-def is_events(headers: Headers) -> bool:
-    """Whether an answer is a stream of events that can be read as it comes."""
-    return _is_stream(headers) and header(headers, "content-encoding") in ("", "identity")
+def live_splitter(headers: Headers) -> Splitter | None:
+    """What cuts an answer into events as it comes; None where it has to be read whole."""
+    if header(headers, "content-encoding") not in ("", "identity"):
+        return None
+    return splitter_for(header(headers, "content-type"))
 
 
 def bill_of(status: int) -> CallState:
@@ -127,29 +135,23 @@ def bill_of(status: int) -> CallState:
 
 def is_hopeless(headers: Headers, body: bytes) -> bool:
     """Whether a refusal's own code says that repetition can't help, such as a quota used up."""
-    try:
-        refusal = msgspec.json.decode(decoded(headers, body), type=_Refusal)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return False
-    words = (refusal.error.code, refusal.error.type, refusal.error.details.error_code)
+    refusal = read_object(decoded(headers, body))
+    words = (header(headers, "x-amzn-errortype").partition(":")[0], *_words_of(refusal))
     return any(
-        isinstance(word, str) and word in CODES and CODES[word][0] is Kind.DETERMINISTIC
+        isinstance(word, str)
+        and (_PER_DAY in word or (word in CODES and CODES[word][0] is Kind.DETERMINISTIC))
         for word in words
     )
 
 
-class _Details(msgspec.Struct):
-    error_code: Any = None
-
-
-class _Error(msgspec.Struct):
-    code: Any = None
-    type: Any = None
-    details: _Details = msgspec.field(default_factory=_Details)
-
-
-class _Refusal(msgspec.Struct):
-    error: _Error = msgspec.field(default_factory=_Error)
+def _words_of(refusal: dict[str, Any]) -> Iterator[Any]:
+    """The codes of a refusal, wherever the providers put them."""
+    error = object_of(refusal.get("error")) or refusal
+    yield from (error.get(name) for name in ("code", "type", "__type"))
+    yield object_of(error.get("details")).get("error_code")
+    for detail in objects(error.get("details")):
+        yield detail.get("reason")
+        yield from (each.get("quotaId") for each in objects(detail.get("violations")))
 
 
 def decoded(headers: Headers, body: bytes) -> bytes:
@@ -184,10 +186,6 @@ def _undone(coding: str, body: bytes) -> bytes:
 def _stored(status: int, headers: Headers, body: bytes) -> Stored:
     kept = tuple((key.lower(), value) for key, value in headers if _is_kept(key.lower()))
     return Stored(status, kept, body)
-
-
-def _is_stream(headers: Headers) -> bool:
-    return header(headers, "content-type").startswith("text/event-stream")
 
 
 def _with_text(plain: bytes, seen: Seen) -> bytes:

@@ -1,7 +1,7 @@
 """Edge, inside `capture`: Anthropic's wire format.
 
-Source: Anthropic's API reference, "Streaming messages" and "Errors"; the paths of Vertex and
-Bedrock are those that the SDK's clients for them ask.
+Source: Anthropic's API reference, "Streaming messages" and "Errors"; the paths of Vertex are
+those that the SDK's client for it asks (`bedrock` has those of Bedrock).
 """
 
 from __future__ import annotations
@@ -14,7 +14,11 @@ from payonce.capture.wire import Seen, Sign, Wire, object_of, read_data
 
 
 def _event(event: Event, seen: Seen) -> Sign:
-    data = read_data(event)
+    return read_message(read_data(event), seen)
+
+
+def read_message(data: dict[str, Any], seen: Seen) -> Sign:
+    """Read one event of a streamed message."""
     match data.get("type"):
         case "message_start":
             message = object_of(data.get("message"))
@@ -46,9 +50,9 @@ WIRE = Wire(
         # Not only "/messages": OpenAI's threads have messages too, and nobody bills for those.
         *("/v1/messages", "/v1/messages/batches"),
         *(":rawPredict", ":streamRawPredict"),
-        *("/invoke", "/invoke-with-response-stream"),
     ),
     event=_event,
     refusal=_refusal,
     root_error="anthropic:AnthropicError",
+    agents=("Anthropic", "AsyncAnthropic"),
 )

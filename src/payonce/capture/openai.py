@@ -7,6 +7,7 @@ audio.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from payonce.capture.sse import Event
@@ -20,7 +21,8 @@ _FINISHES = frozenset(
 )
 
 
-def _event(event: Event, seen: Seen) -> Sign:
+def read_event(event: Event, seen: Seen) -> Sign:
+    """Read one event of a stream."""
     if event.data == b"[DONE]":
         return Sign.LAST
     data = read_data(event)
@@ -71,7 +73,23 @@ WIRE = Wire(
         *("/audio/speech", "/audio/transcriptions", "/audio/translations"),
         *("/batches", "/fine_tuning/jobs"),
     ),
-    event=_event,
+    event=read_event,
     refusal=_refusal,
     root_error="openai:OpenAIError",
+    agents=("OpenAI/", "AsyncOpenAI/", "AzureOpenAI/", "AsyncAzureOpenAI/"),
+)
+GROQ = replace(
+    WIRE,
+    name="groq",
+    hosts=("api.groq.com",),
+    root_error="groq:GroqError",
+    agents=("Groq/", "AsyncGroq/"),
+)
+TOGETHER = replace(
+    WIRE,
+    name="together",
+    hosts=("api.together.xyz", "api.together.ai"),
+    paths=(*WIRE.paths, "/rerank", "/fine-tunes"),
+    root_error="together:TogetherError",
+    agents=("Together/", "AsyncTogether/"),
 )

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
 import msgspec
 
-from payonce.capture import anthropic, openai
+from payonce.capture import anthropic, bedrock, cohere, gemini, mistral, openai
 from payonce.capture.wire import Wire, generic
 from payonce.fingerprint import of_request
 from payonce.policy import Doubt
 from payonce.redact import redact
 from payonce.step import Asked
 
-WIRES = (anthropic.WIRE, openai.WIRE)
+WIRES = (
+    *(anthropic.WIRE, openai.WIRE, openai.GROQ, openai.TOGETHER),
+    *(mistral.WIRE, cohere.WIRE, gemini.WIRE, bedrock.WIRE, bedrock.OF_ANTHROPIC),
+)
 
-_SECRET_HEADERS = ("authorization", "proxy-authorization", "x-api-key", "api-key", "x-goog-api-key")
+_SECRET_HEADERS = (
+    *("authorization", "proxy-authorization", "x-api-key", "api-key", "x-goog-api-key"),
+    "x-amz-security-token",
+)
+_SECRET_ARGUMENT = re.compile(r"(?<=[?&])(?:key|api_key|api-key)=([^&]*)&?")
 _METHODS = frozenset({"POST", "PUT", "PATCH"})
-_SDKS = ("OpenAI/Python", "AsyncOpenAI/Python", "Anthropic/Python", "AsyncAnthropic/Python")
+_OF_MANY = ("litellm/",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +52,18 @@ class Sent:
     def secrets(self) -> list[str]:
         """The keys that the request carries: an error may repeat them, whatever they look like."""
         values = [self.headers[name] for name in _SECRET_HEADERS if self.headers.get(name)]
-        return [value.rpartition(" ")[2] for value in values]
+        secrets = [value.rpartition(" ")[2] for value in values]
+        return secrets + [each for each in _SECRET_ARGUMENT.findall(self.target) if each]
+
+    @property
+    def public_target(self) -> str:
+        """The path with its query, but for a key in it: a new key makes no new request."""
+        return _SECRET_ARGUMENT.sub("", self.target).rstrip("?&")
+
+    @property
+    def agent(self) -> str:
+        """What sends it, by its own word."""
+        return self.headers.get("user-agent", "")
 
     @property
     def from_sdk(self) -> bool:
@@ -69,10 +89,10 @@ class Billed:
         content_type = self.sent.headers.get("content-type", "")
         return Asked(
             name=self.name,
-            key=of_request(self.wire.name, self.sent.target, content_type, body),
+            key=of_request(self.wire.name, self.sent.public_target, content_type, body),
             source="capture",
             in_doubt=self.in_doubt,
-            model=_model(body),
+            model=_model(self.wire, self.sent.path, body),
         )
 
 
@@ -88,20 +108,23 @@ def recognise(sent: Sent, hosts: Collection[str], in_doubt: Doubt) -> Billed | N
     if sent.method not in _METHODS:
         return None
     named = sent.host in hosts or f"{sent.host}:{sent.port}" in hosts
-    if sent.method == "POST":
-        for wire in WIRES:
-            if sent.path.rstrip("/").endswith(wire.paths) and (named or _speaks_to(sent, wire)):
-                return Billed(sent, wire, in_doubt)
+    wire = _wire_of(sent, named) if sent.method == "POST" else None
+    if wire is not None:
+        return Billed(sent, wire, in_doubt)
     if not named:
         return None
     return Billed(sent, generic(sent.host), "retry" if _has_key(sent) else "park")
 
 
-def _speaks_to(sent: Sent, wire: Wire) -> bool:
-    if any(sent.host == own or sent.host.endswith(f".{own}") for own in wire.hosts):
-        return True
-    by_sdk = sent.headers.get("user-agent", "").startswith(_SDKS)
-    return by_sdk or "x-stainless-lang" in sent.headers
+def _wire_of(sent: Sent, named: bool) -> Wire | None:
+    """The format of a billed call to a provider: the SDK's that sends it, else the host's own."""
+    fitting = [wire for wire in WIRES if wire.bills(sent.path)]
+    by_sdk = (wire for wire in fitting if wire.agents and sent.agent.startswith(wire.agents))
+    by_host = (wire for wire in fitting if wire.is_its_own(sent.host))
+    known = next(by_sdk, None) or next(by_host, None)
+    if known is None and (named or sent.from_sdk or sent.agent.startswith(_OF_MANY)):
+        return next(iter(fitting), None)
+    return known
 
 
 def _has_key(sent: Sent) -> bool:
@@ -112,7 +135,10 @@ class _Request(msgspec.Struct):
     model: Any = None
 
 
-def _model(body: bytes) -> str | None:
+def _model(wire: Wire, path: str, body: bytes) -> str | None:
+    found = wire.model_in.search(path) if wire.model_in is not None else None
+    if found is not None:
+        return unquote(found[1])
     try:
         model = msgspec.json.decode(body, type=_Request).model
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

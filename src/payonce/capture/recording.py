@@ -117,7 +117,7 @@ def _replayed(scope: RunScope, billed: Billed, ticket: Ticket, line: Line) -> An
     except ValueError as exc:
         raise scope.stop(NotReplayable(ticket.asked.name, ticket.call.id, str(exc))) from exc
     kept = (stored.status, stored.headers, stored.body)
-    scope.answered(answers.read_answer(billed.wire.event, *kept).plain, ticket.call)
+    scope.answered(answers.read_answer(billed.wire, *kept).plain, ticket.call)
     return line.made(*kept)
 
 
@@ -125,15 +125,16 @@ def _answered(scope: RunScope, billed: Billed, ticket: Ticket, line: Line, answe
     status, headers = line.head(answer)
     if not 200 <= status < 300:
         return (yield from _refused(scope, ticket, line, answer))
-    event = billed.wire.event
-    if event is not None and answers.is_events(headers):
-        stream = Stream(scope, ticket, (status, headers), event, line.chunks(answer))
+    wire, splitter = billed.wire, answers.live_splitter(headers)
+    if wire.event is not None and splitter is not None:
+        chunks = line.chunks(answer)
+        stream = Stream(scope, ticket, (status, headers), wire.event, splitter, chunks)
         return line.streamed(answer, stream)
     try:
         body = yield Invoke(lambda: line.read(answer))
     except BaseException as exc:
         return _unanswered(scope, billed, ticket, line, exc)
-    yield from _keep(scope, ticket, answers.read_answer(event, status, headers, body))
+    yield from _keep(scope, ticket, answers.read_answer(wire, status, headers, body))
     return line.whole(answer, body)
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+CONTENT_TYPE = "text/event-stream"
+
 _BLANK_LINE = re.compile(rb"(?:\r\n|\r(?!\n)|\n)(?:\r\n|\r|\n)")
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 _OVERLAP = 3
@@ -15,11 +17,15 @@ _OVERLAP = 3
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event: its bytes as they came, blank line included, its name and its data."""
+    """One event: its bytes as they came, blank line included, its name and its data.
+
+    `code` is the provider's word for what failed, where the framing itself has a place for it.
+    """
 
     raw: bytes
     name: str
     data: bytes
+    code: str = ""
 
 
 class Splitter:

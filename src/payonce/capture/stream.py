@@ -16,8 +16,8 @@ from typing import Any
 
 from payonce import policy
 from payonce.capture.answers import Headers, Read, read_stream
-from payonce.capture.sse import Event, Splitter
-from payonce.capture.wire import ReadEvent, Seen, Sign
+from payonce.capture.sse import Event
+from payonce.capture.wire import ReadEvent, Seen, Sign, Splitter
 from payonce.effects import Invoke, Way
 from payonce.journal.writer import Write
 from payonce.model import CallState
@@ -45,12 +45,13 @@ class Stream:
         ticket: Ticket,
         head: tuple[int, Headers],
         event: ReadEvent,
+        splitter: Splitter,
         chunk: Callable[[], Any],
     ) -> None:
         self.settled = False
         self._scope, self._ticket, self._head = scope, ticket, head
         self._event, self._chunk = event, chunk
-        self._splitter, self._seen = Splitter(), Seen()
+        self._splitter, self._seen = splitter, Seen()
         self._raw = bytearray()
         self._handed = self._free = 0
         self._sign = Sign.GOES_ON

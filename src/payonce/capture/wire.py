@@ -1,19 +1,21 @@
 """Edge, inside `capture`: what has to be known of a provider's wire format.
 
-A provider is one file with one `Wire` in it, named in `recognise.WIRES`.
+A provider is one file with its `Wire` in it, named in `recognise.WIRES`.
 """
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import Any, TypeVar
+from functools import cache
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
-from payonce.capture.sse import Event, Splitter
+from payonce.capture.sse import Event
 
 E = TypeVar("E", bound=Exception)
 
@@ -54,38 +56,19 @@ class Seen:
 
     def fail(self, error: Any) -> None:
         """Keep the most telling word of an error object."""
-        words = [error.get("code"), error.get("type")] if isinstance(error, dict) else [error]
+        names = ("code", "type", "status")
+        words = [error.get(name) for name in names] if isinstance(error, dict) else [error]
         self.error = next((word for word in words if isinstance(word, str) and word), "error")
 
 
 ReadEvent = Callable[[Event, Seen], Sign]
 
 
-@dataclass(frozen=True, slots=True)
-class Wire:
-    """One provider's format.
+class Splitter(Protocol):
+    """Cuts the bytes of a stream into events, whatever its chunks are."""
 
-    Args:
-        name: the provider's name in step keys and step names.
-        hosts: its own hosts; their subdomains count too.
-        paths: how the paths of billed requests end.
-        event: reads one event of a stream.
-        refusal: an error body in the provider's shape, of a type and a message.
-        root_error: `module:class` of its SDK's root error, which the SDK doesn't wrap.
-    """
-
-    name: str
-    hosts: tuple[str, ...]
-    paths: tuple[str, ...]
-    event: ReadEvent | None
-    refusal: Callable[[str, str], Mapping[str, Any]]
-    root_error: str = ""
-
-
-class _Whole(msgspec.Struct):
-    model: Any = None
-    usage: Any = None
-    error: Any = None
+    def feed(self, chunk: bytes) -> list[Event]:
+        """The events that this chunk completes."""
 
 
 def read_whole(body: bytes, seen: Seen) -> None:
@@ -99,19 +82,71 @@ def read_whole(body: bytes, seen: Seen) -> None:
         seen.fail(whole.error)
 
 
-def read_events(event: ReadEvent, body: bytes, seen: Seen) -> None:
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """One provider's format.
+
+    Args:
+        name: the provider's name in step keys and step names.
+        hosts: its own hosts; their subdomains count too.
+        paths: how the paths of billed requests end; `*` stands for one segment.
+        event: reads one event of a stream.
+        refusal: an error body in the provider's shape, of a type and a message.
+        root_error: `module:class` of its SDK's root error, which the SDK doesn't wrap.
+        agents: how the `User-Agent` of its SDKs starts.
+        whole: reads an answer in one piece.
+        model_in: finds the model in a path, as its first group; else it is in the body.
+    """
+
+    name: str
+    hosts: tuple[str, ...]
+    paths: tuple[str, ...]
+    event: ReadEvent | None
+    refusal: Callable[[str, str], Mapping[str, Any]]
+    root_error: str = ""
+    agents: tuple[str, ...] = ()
+    whole: Callable[[bytes, Seen], None] = read_whole
+    model_in: re.Pattern[str] | None = None
+
+    def bills(self, path: str) -> bool:
+        """Whether a request to this path is billed."""
+        return _ending(self.paths).search(path) is not None
+
+    def is_its_own(self, host: str) -> bool:
+        """Whether a host is the provider's; Google's regions stand before a hyphen."""
+        return any(host == own or host.endswith((f".{own}", f"-{own}")) for own in self.hosts)
+
+
+@cache
+def _ending(paths: tuple[str, ...]) -> re.Pattern[str]:
+    endings = (re.escape(path).replace(r"\*", "[^/]+") for path in paths)
+    return re.compile(rf"(?:{'|'.join(endings)})/*$")
+
+
+class _Whole(msgspec.Struct):
+    model: Any = None
+    usage: Any = None
+    error: Any = None
+
+
+def read_events(event: ReadEvent, splitter: Splitter, body: bytes, seen: Seen) -> None:
     """Read a stream that is there as a whole."""
-    signs = {event(each, seen) for each in Splitter().feed(body)}
+    signs = {event(each, seen) for each in splitter.feed(body)}
     seen.finished = not signs.isdisjoint((Sign.FINISH, Sign.LAST))
 
 
 def read_data(event: Event) -> dict[str, Any]:
     """An event's data, where it is a JSON object; else nothing."""
+    return read_object(event.data)
+
+
+def read_object(body: bytes) -> dict[str, Any]:
+    """A body that is a JSON object; else nothing."""
     try:
-        data = msgspec.json.decode(event.data) if event.data else None
+        value = msgspec.json.decode(body) if body else None
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return {}
-    return data if isinstance(data, dict) else {}
+    return object_of(value)
 
 
 def objects(value: Any) -> list[dict[str, Any]]:

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from payonce.journal.payload import grow
 from payonce.model import Payload
-
-if TYPE_CHECKING:
-    from payonce.capture.answers import Stored
 
 MOST = 4_000
 
@@ -30,26 +25,21 @@ def _whole(payload: Payload) -> str:
     except ValueError as exc:
         return f"(an answer that can't be read: {exc})"
     body = answers.decoded(stored.headers, stored.body)
-    if _is_stream(stored) and (said := _said(body)):
+    if said := _said(answers.header(stored.headers, "content-type"), body):
         return f"{said}\n(put together from a stream of {len(body)} bytes)"
     return body.decode("utf-8", "replace")
 
 
-def _is_stream(stored: Stored) -> bool:
-    from payonce.capture.answers import header
-
-    return header(stored.headers, "content-type").startswith("text/event-stream")
-
-
-def _said(body: bytes) -> str:
+def _said(content_type: str, body: bytes) -> str:
     """The text that a stream of events carries, in whichever provider's format."""
+    from payonce.capture.framing import splitter_for
     from payonce.capture.recognise import WIRES
     from payonce.capture.wire import Seen, read_events
 
     for wire in WIRES:
-        seen = Seen()
-        if wire.event is not None:
-            read_events(wire.event, body, seen)
+        seen, splitter = Seen(), splitter_for(content_type)
+        if wire.event is not None and splitter is not None:
+            read_events(wire.event, splitter, body, seen)
         if seen.texts:
             return "".join(seen.texts)
     return ""
