@@ -22,6 +22,7 @@ _HOMES = {
         "Busy",
         "CallNotFound",
         "ConfigError",
+        "Drifted",
         "InDoubt",
         "JournalError",
         "JournalNotFound",
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from payonce.errors import Busy as Busy
     from payonce.errors import CallNotFound as CallNotFound
     from payonce.errors import ConfigError as ConfigError
+    from payonce.errors import Drifted as Drifted
     from payonce.errors import InDoubt as InDoubt
     from payonce.errors import JournalError as JournalError
     from payonce.errors import JournalNotFound as JournalNotFound

@@ -125,7 +125,15 @@ def _open(app: App, job: Job, opening: Opening, *, dead: bool, woken: bool) -> W
         calls = []
         if seen is not None:
             calls = yield from journaled(Work(lambda: app.journal.calls(run.id)))
-        return RunScope(app, app.journal, run, calls, world=opening.world, limits=job.limits)
+        return RunScope(
+            app,
+            app.journal,
+            run,
+            calls,
+            world=opening.world,
+            limits=job.limits,
+            pays_drift=policy.pays_drift(seen),
+        )
     except BaseException:
         _give_back(app.journal, opening.world, run)
         raise

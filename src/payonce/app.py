@@ -227,7 +227,13 @@ class Payonce:
         return decorate if function is None else decorate(function)
 
     def capture(
-        self, hosts: Sequence[str] = (), outside: Literal["pass", "refuse"] = "pass"
+        self,
+        hosts: Sequence[str] = (),
+        outside: Literal["pass", "refuse"] = "pass",
+        *,
+        drift: Literal["pay", "park"] = "pay",
+        ignore: Sequence[str] = (),
+        sketches: bool = True,
     ) -> Capture:
         """Journal each billed call that an LLM SDK makes inside a run, and replay it.
 
@@ -235,14 +241,31 @@ class Payonce:
             hosts: other hosts whose calls are paid for: gateways, other billed APIs.
             outside: what happens to a billed call outside of any run: it passes through, or is
                 refused with `OutsideRun`.
+            drift: what happens to a call that certainly stands in the place of another, whose
+                receipt lies unused: it is paid for and shown, or the run parks before it.
+            ignore: dotted JSON paths of requests that are no part of a call's identity, such as
+                `"metadata.sent_at"` or `"messages.*.id"`.
+            sketches: keep a sketch of each request with its receipt (the beginning of each value,
+                secrets masked), so that drift can be shown; False keeps nothing of requests.
 
         Returns:
             What was installed; its `release()` takes it out again.
+
+        Raises:
+            ConfigError: an argument is none that could work.
         """
         from payonce.capture import install
 
-        self._capture = install(self, hosts=hosts, outside=outside)
+        self._capture = install(
+            self, hosts=hosts, outside=outside, drift=drift, ignore=ignore, sketches=sketches
+        )
         return self._capture
+
+    def release(self) -> None:
+        """Capture no more; without a capture nothing changes."""
+        if self._capture is not None:
+            self._capture.release()
+            self._capture = None
 
     def watch(self, target: Any) -> None:
         """Wake parked runs when the schema of this database changes.

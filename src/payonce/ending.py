@@ -10,6 +10,7 @@ from typing import Any
 
 from payonce import policy, telling, values
 from payonce.admit import App, Finished, finished
+from payonce.drifting import leftovers
 from payonce.effects import Invoke, Way, Work, journaled
 from payonce.errors import Busy, NoJournal, NotDone, Paid, Parked, RetryLater, Stop
 from payonce.failure import classify
@@ -66,6 +67,7 @@ def finish(scope: RunScope, job: Job, value: Any) -> Way[None]:
         answer="done",
         world=scope.world,
         result=result,
+        drifts=leftovers(scope, finished=True),
     )
     if not (yield from journaled(scope.journal.close(closing))):
         raise scope.lost()
@@ -173,6 +175,7 @@ def _closing(
         error=redact(trace[-4 * _MOST :])[-_MOST:],
         at_step=scope.at_step,
         retry_at=None if parks else scope.journal.now() + (verdict.after or 0.0),
+        drifts=leftovers(scope, finished=False),
     )
 
 

@@ -25,6 +25,7 @@ Stop(BaseException)         inside a run: neither `except Exception` nor an SDK'
 ├── InDoubt
 ├── NotReplayable
 ├── SendsUsedUp
+├── Drifted
 └── NoJournal
 """
 
@@ -270,6 +271,24 @@ class SendsUsedUp(Stop):
             todo="Look at why it is refused; sends=N in @app.job sets the cap.",
         )
         self.step, self.sends = step, sends
+
+
+class Drifted(Stop):
+    """A call would be paid for in the place of one whose receipt lies unused.
+
+    `unused` is that call's number, `changes` are the JSON paths that differ.
+    """
+
+    def __init__(self, step: str, unused: int, changes: str) -> None:
+        super().__init__(
+            f"{step} asks something new while the receipt of call {unused} lies unused: {changes}",
+            paid="no",
+            todo=(
+                "Let the code ask the same in each attempt, or name what may differ in "
+                "app.capture(ignore=[…]); to pay for it, wake the run with --force."
+            ),
+        )
+        self.step, self.unused, self.changes = step, unused, changes
 
 
 class NoJournal(Stop):

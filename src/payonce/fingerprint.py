@@ -61,11 +61,19 @@ def of_request(
             "messages.*.id"; list positions count from 0, `*` stands for any.
     """
     media_type = content_type.partition(";")[0].strip().lower()
+    return _digest(
+        (provider, path, media_type, canonical(content_type, body, ignore)), CONTENT_LENGTH
+    )
+
+
+def canonical(content_type: str, body: bytes, ignore: Sequence[str] = ()) -> bytes:
+    """A request's body in the form in which it is compared; see `of_request`."""
+    media_type = content_type.partition(";")[0].strip().lower()
     if media_type.startswith("multipart/"):
-        body = _without_boundary(content_type, body)
-    elif "json" in media_type or not media_type:
-        body = _canonical_json(body, ignore)
-    return _digest((provider, path, media_type, body), CONTENT_LENGTH)
+        return _without_boundary(content_type, body)
+    if "json" in media_type or not media_type:
+        return _canonical_json(body, ignore)
+    return body
 
 
 def of_step(name: str, arguments: Mapping[str, Any]) -> str:

@@ -93,6 +93,12 @@ def failed_before(attempts: Sequence[Attempt], world: World) -> bool:
     )
 
 
+def pays_drift(seen: Run | None) -> bool:
+    """Has a person let a run go on that was parked for drift?"""
+    woken = seen is not None and seen.state is RunState.WAITING and seen.tries == 0
+    return woken and seen is not None and seen.evidence == "Drifted"
+
+
 def hopeless(run: Run, limits: Limits) -> Diagnosis | None:
     """Why an attempt that was just opened should not start to work, if it should not."""
     if run.kills >= limits.kills:

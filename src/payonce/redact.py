@@ -39,6 +39,9 @@ _PAIRS = re.compile(
     rf"(?i)(?<![\w.-])({_NAMES})(\\?[\"']?\s*(?:=>|[:=])\s*(?-i:b(?=[\"']))?)"
     r"(\\?[\"'])?+((?(3)(?:[^\"'\\]|\\[^\"'])+|[^\s\"'&;,)}\]]+))"
 )
+_SECRET_NAME = re.compile(
+    rf"(?:{_NAMES}|(?:proxy-)?authorization|(?:set-)?cookie|x-api-key)", re.IGNORECASE
+)
 _USERINFO = re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://[^\s/?#:@]*):([^\s/?#]*)@")
 _NAMES_SECRETS = (
     "key", "secret", "token", "pass", "pwd", "sig", "credential", "auth", "cookie", "bearer",
@@ -65,6 +68,14 @@ def mask_from_now_on(secret: str) -> None:
         if len(_known) >= _MOST:
             _known.pop(next(iter(_known)))
         _known[secret] = None
+
+
+def names_secret(name: str) -> bool:
+    """Whether what is kept under this name is a secret, whatever it looks like."""
+    lowered = name.lower()
+    return (
+        any(word in lowered for word in _NAMES_SECRETS) and _SECRET_NAME.fullmatch(name) is not None
+    )
 
 
 def redact(text: str) -> str:

@@ -19,6 +19,7 @@ from payonce.errors import LeaseLost, Stop
 from payonce.journal.protocol import Journal
 from payonce.model import Call, Run, World
 from payonce.policy import Limits
+from payonce.unused import Unused
 
 _scope: ContextVar[RunScope | None] = ContextVar("payonce_run", default=None)
 _parent: ContextVar[int | None] = ContextVar("payonce_step", default=None)
@@ -36,6 +37,7 @@ class RunScope:
         *,
         world: World,
         limits: Limits,
+        pays_drift: bool = False,
     ) -> None:
         self.app, self.journal, self.run, self.world = app, journal, run, world
         self.limits, self.lease = limits, limits.lease
@@ -45,6 +47,8 @@ class RunScope:
         self.outer: RunScope | None = None
         self.at_step: str | None = None
         self.parents = {call.parent_id for call in calls if call.parent_id is not None}
+        self.unused = Unused(calls, run.attempt)
+        self.pays_drift = pays_drift
         self.unfinished: dict[int, Callable[[], Any]] = {}
         self._calls: dict[tuple[str, int], list[Call]] = defaultdict(list)
         for call in calls:

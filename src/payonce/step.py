@@ -16,10 +16,12 @@ from functools import partial
 from typing import Any, Literal
 
 from payonce import policy
+from payonce.drifting import place
 from payonce.effects import Effect, Way, Work, journaled
 from payonce.errors import NoJournal, Stop
 from payonce.model import Call, CallState, Intent, Payload, Receipt
 from payonce.scope import RunScope, parent
+from payonce.unused import Request
 
 NOT_PAID = object()
 """What a `verify` callback returns when the call in doubt did not happen."""
@@ -32,7 +34,8 @@ class Asked:
     """What is asked for: one step, whoever makes its call.
 
     `key` is the step key; `verify` makes, of an idempotency key, the effect that asks what became
-    of a call in doubt (`NOT_PAID`, or its answer), which `receipt` turns into a receipt.
+    of a call in doubt (`NOT_PAID`, or its answer), which `receipt` turns into a receipt; `request`
+    is there for a captured call.
     """
 
     name: str
@@ -43,6 +46,7 @@ class Asked:
     resamples: int = 2
     verify: Callable[[str], Effect] | None = None
     receipt: Callable[[Any], Receipt] | None = None
+    request: Request | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +81,12 @@ def begin(scope: RunScope, asked: Asked) -> Way[Ticket]:
 
 
 def _begin(scope: RunScope, asked: Asked, occurrence: int) -> Way[Ticket]:
-    known = scope.known(asked.key, occurrence)
+    known, told = scope.known(asked.key, occurrence), None
+    if asked.request is not None:
+        scope.unused.begin(asked.name)
+        told = known[0].drift if known else None
+    if known:
+        scope.unused.use(known)
     asks = sum(call.rejected for call in known)
     secret = f"{scope.run.job}\0{scope.run.key}\0{asked.key}\0{occurrence}\0{asks}"
     key = f"payonce-{hashlib.sha256(secret.encode()).hexdigest()[:32]}"
@@ -92,6 +101,11 @@ def _begin(scope: RunScope, asked: Asked, occurrence: int) -> Way[Ticket]:
         if (receipt := (yield from _verified(scope, asked, doubt))) is not None:
             return Ticket(asked, receipt, receipt.answer, key)
         known = scope.known(asked.key, occurrence)
+    if asked.request is not None and not known:
+        found = yield from place(scope, asked.name, asked.request)
+        if found.receipt is not None:
+            return Ticket(asked, found.receipt, found.receipt.answer, key)
+        told = found.drift
     policy.may_send(
         known,
         name=asked.name,
@@ -101,7 +115,10 @@ def _begin(scope: RunScope, asked: Asked, occurrence: int) -> Way[Ticket]:
         parents=scope.parents,
         limits=scope.limits,
     )
-    call = yield from _write_intent(scope, asked, occurrence, len(known) + 1, key)
+    intent = _intent(scope, asked, occurrence, len(known) + 1, key, told)
+    call = yield from _write_intent(scope, intent)
+    if asked.source == "capture":
+        scope.unused.sent(call, asked.request if not known else None)
     return Ticket(asked, call, None, key)
 
 
@@ -115,8 +132,10 @@ def _looked_up(scope: RunScope, known: Sequence[Call]) -> Way[list[Call]]:
     return scope.known(known[0].step_key, known[0].occurrence)
 
 
-def _write_intent(scope: RunScope, asked: Asked, occurrence: int, send: int, key: str) -> Way[Call]:
-    intent = Intent(
+def _intent(
+    scope: RunScope, asked: Asked, occurrence: int, send: int, key: str, told: str | None
+) -> Intent:
+    return Intent(
         run_id=scope.run_id,
         attempt=scope.attempt,
         step_key=asked.key,
@@ -127,7 +146,11 @@ def _write_intent(scope: RunScope, asked: Asked, occurrence: int, send: int, key
         parent_id=parent(),
         model=asked.model,
         idempotency_key=key,
+        drift=told,
     )
+
+
+def _write_intent(scope: RunScope, intent: Intent) -> Way[Call]:
     write = scope.journal.intend(intent)
     try:
         call_id = yield from journaled(write)
@@ -188,6 +211,7 @@ def complete(scope: RunScope, ticket: Ticket, receipt: Receipt) -> Way[Call]:
         )
     finally:  # a cancelled caller doesn't wait for the receipt, but it is being written
         scope.record(paid)
+        scope.unused.ended(paid)
     return paid
 
 
@@ -199,6 +223,7 @@ def fail(scope: RunScope, ticket: Ticket, state: CallState, reason: str) -> None
     call = ticket.call
     scope.journal.end(call.id, state, reason).later()
     scope.record(replace(call, state=state, reason=reason))
+    scope.unused.ended(call)
     scope.free(call.step_key, call.occurrence)
 
 

@@ -6,6 +6,7 @@ import shlex
 
 from payonce.errors import (
     Busy,
+    Drifted,
     InDoubt,
     KeyReused,
     LeaseLost,
@@ -102,6 +103,7 @@ def of_stop(stop: Stop) -> Diagnosis:
         reason=f"{stop.what}. {stop.todo}",
         evidence=type(stop).__name__,
         fingerprint=f"{type(stop).__name__}:{stop.what}",
+        wakes_on=(WakesOn.CODE,) if isinstance(stop, Drifted) else (),
     )
 
 

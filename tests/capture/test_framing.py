@@ -100,7 +100,7 @@ def test_billed_calls_are_told_from_others(
 ) -> None:
     """The format is the SDK's that sends, else the host's own; the model may be in the path."""
     sent = Sent("POST", host, 443, target, {"user-agent": agent})
-    billed = recognise(sent, (), "retry")
+    billed = recognise(sent, ())
     assert (billed and billed.wire.name) == wire
     assert (billed and billed.asked(b'{"model": "m"}').model) == model
 
@@ -112,7 +112,7 @@ def test_a_key_in_an_address_is_no_part_of_a_request() -> None:
         target = f"/v1beta/models/g:streamGenerateContent?key={key}&alt=sse"
         sent = Sent("POST", "generativelanguage.googleapis.com", 443, target, {})
         assert sent.secrets() == [key]
-        billed = recognise(sent, (), "retry")
+        billed = recognise(sent, ())
         assert billed is not None
         asked.append(billed.asked(b"{}"))
     assert asked[0] == asked[1]
@@ -122,7 +122,7 @@ def test_a_key_in_an_address_is_no_part_of_a_request() -> None:
 def test_a_refused_prompt_is_a_finished_answer() -> None:
     """Gemini ends a stream for a blocked prompt without a finish reason."""
     sent = Sent("POST", "generativelanguage.googleapis.com", 443, "/m:streamGenerateContent", {})
-    billed = recognise(sent, (), "retry")
+    billed = recognise(sent, ())
     assert billed is not None
     assert billed.wire.event is not None
     blocked = Event(b"", "message", b'{"promptFeedback": {"blockReason": "SAFETY"}}')

@@ -21,7 +21,7 @@ Situation = Callable[[Payonce, Clock], Any]
 SITUATIONS: dict[str, tuple[Situation, str, str, str]] = {}
 
 # Met only where an SDK's call is captured, or on the command line: their own tests provoke them.
-ELSEWHERE = {"RunNotFound", "CallNotFound", "JournalNotFound"}
+ELSEWHERE = {"CallNotFound", "Drifted", "JournalNotFound", "RunNotFound"}
 
 
 def provokes(name: str, what: str, paid: str, todo: str) -> Callable[[Situation], Situation]:

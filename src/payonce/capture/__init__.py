@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from typing import get_args
 
 from payonce.capture import httpx_hook, registry
+from payonce.capture.recognise import Terms
 from payonce.capture.registry import Outside, Settings
+from payonce.drift import Rule
 from payonce.errors import ConfigError
 from payonce.policy import Doubt
 
@@ -47,6 +49,9 @@ def install(
     hosts: Sequence[str] = (),
     outside: Outside = "pass",
     in_doubt: Doubt = "retry",
+    drift: Rule = "pay",
+    ignore: Sequence[str] = (),
+    sketches: bool = True,
 ) -> Capture:
     """Capture what is billed inside the runs of an app; installed again, it is told anew.
 
@@ -58,26 +63,34 @@ def install(
             raises `OutsideRun` before anything is sent.
         in_doubt: what happens to a provider's call in doubt: `"retry"` repeats it at most once,
             `"park"` asks a person.
+        drift: what happens to a call that certainly stands in the place of another, whose
+            receipt lies unused: `"pay"` pays for it and tells, `"park"` parks the run before.
+        ignore: dotted JSON paths that are no part of a call's identity.
+        sketches: whether a receipt keeps a sketch of its request.
 
     Raises:
-        ConfigError: `hosts` is no list, or a host in it is not given as `host` or `host:port`;
-            `outside` is another word.
+        ConfigError: `hosts` or `ignore` is no list, or a host is not given as `host` or
+            `host:port`; `outside` or `drift` is another word.
     """
-    _refuse_unfit(hosts, outside)
-    settings = Settings(app, frozenset(host.lower() for host in hosts), outside, in_doubt)
+    _refuse_unfit(hosts, ignore, outside=outside, drift=drift)
+    terms = Terms(in_doubt, drift, tuple(ignore), sketches)
+    settings = Settings(app, frozenset(host.lower() for host in hosts), outside, terms)
     registry.add(settings)
     for hook in _HOOKS:
         hook.install()
     return Capture(settings)
 
 
-def _refuse_unfit(hosts: Sequence[str], outside: str) -> None:
-    if isinstance(hosts, str):
-        raise ConfigError("hosts= is a text", f'Give it a list: hosts=["{hosts}"].')
+def _refuse_unfit(hosts: Sequence[str], ignore: Sequence[str], **words: str) -> None:
+    for name, given in (("hosts", hosts), ("ignore", ignore)):
+        if isinstance(given, str):
+            raise ConfigError(f"{name}= is a text", f'Give it a list: {name}=["{given}"].')
     for host in hosts:
         if not host or "/" in host:
             raise ConfigError(
                 f"{host!r} is no host", 'Write it like "api.example.com" or "127.0.0.1:80".'
             )
-    if outside not in get_args(Outside):
-        raise ConfigError(f"outside= is {outside!r}", 'Give it "pass" or "refuse".')
+    for name, kind in (("outside", Outside), ("drift", Rule)):
+        if words[name] not in get_args(kind):
+            known = " or ".join(f'"{word}"' for word in get_args(kind))
+            raise ConfigError(f"{name}= is {words[name]!r}", f"Give it {known}.")

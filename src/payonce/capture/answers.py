@@ -45,11 +45,15 @@ _LARGEST = 64 * 1024 * 1024
 
 
 class Stored(msgspec.Struct, frozen=True):
-    """An answer as a receipt has it; the body is encoded as its content-encoding says."""
+    """An answer as a receipt has it; the body is encoded as its content-encoding says.
+
+    `request` is the sketch of what was asked, in msgpack.
+    """
 
     status: int
     headers: tuple[tuple[str, str], ...]
     body: bytes
+    request: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +64,10 @@ class Read:
     seen: Seen
     plain: bytes
 
-    def receipt(self) -> Receipt:
-        """The receipt that keeps it."""
-        payload = Payload(CODEC, msgspec.msgpack.encode(self.stored))
+    def receipt(self, request: bytes = b"") -> Receipt:
+        """The receipt that keeps it, and the sketch of its request."""
+        stored = msgspec.structs.replace(self.stored, request=request)
+        payload = Payload(CODEC, msgspec.msgpack.encode(stored))
         return Receipt(payload, model=self.seen.model, usage=self.seen.usage)
 
 

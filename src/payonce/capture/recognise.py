@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import unquote
 
 import msgspec
 
 from payonce.capture import anthropic, bedrock, cohere, gemini, mistral, openai
+from payonce.capture.drawn import Drawn
 from payonce.capture.wire import Wire, generic
+from payonce.drift import Rule
 from payonce.fingerprint import of_request
 from payonce.policy import Doubt
 from payonce.redact import redact
@@ -72,12 +74,22 @@ class Sent:
 
 
 @dataclass(frozen=True, slots=True)
+class Terms:
+    """On what terms an app's calls are journaled; see `capture.install`."""
+
+    in_doubt: Doubt = "retry"
+    drift: Rule = "pay"
+    ignore: tuple[str, ...] = ()
+    sketches: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Billed:
     """A request that is recognised as a billed call."""
 
     sent: Sent
     wire: Wire
-    in_doubt: Doubt
+    terms: Terms
 
     @property
     def name(self) -> str:
@@ -86,34 +98,44 @@ class Billed:
 
     def asked(self, body: bytes) -> Asked:
         """The step that this call is."""
-        content_type = self.sent.headers.get("content-type", "")
+        content_type, terms = self.sent.headers.get("content-type", ""), self.terms
         return Asked(
             name=self.name,
-            key=of_request(self.wire.name, self.sent.public_target, content_type, body),
+            key=of_request(
+                self.wire.name, self.sent.public_target, content_type, body, terms.ignore
+            ),
             source="capture",
-            in_doubt=self.in_doubt,
+            in_doubt=terms.in_doubt,
             model=_model(self.wire, self.sent.path, body),
+            request=Drawn(
+                content_type, body, rule=terms.drift, ignore=terms.ignore, keep=terms.sketches
+            ),
         )
 
 
-def recognise(sent: Sent, hosts: Collection[str], in_doubt: Doubt) -> Billed | None:
+def recognise(
+    sent: Sent,
+    hosts: Collection[str],
+    terms: Terms = Terms(),
+) -> Billed | None:
     """Tell a billed call from what passes through.
 
     Args:
         sent: the request.
         hosts: further hosts that bill, as `host` or `host:port`, in lower case.
-        in_doubt: what happens to a provider's call in doubt. One to a host of which nothing is
-            known is repeated only where the request has an `Idempotency-Key`.
+        terms: the app's. A call in doubt to a host of which nothing is known is repeated only
+            where the request has an `Idempotency-Key`.
     """
     if sent.method not in _METHODS:
         return None
     named = sent.host in hosts or f"{sent.host}:{sent.port}" in hosts
     wire = _wire_of(sent, named) if sent.method == "POST" else None
     if wire is not None:
-        return Billed(sent, wire, in_doubt)
+        return Billed(sent, wire, terms)
     if not named:
         return None
-    return Billed(sent, generic(sent.host), "retry" if _has_key(sent) else "park")
+    doubt: Doubt = "retry" if _has_key(sent) else "park"
+    return Billed(sent, generic(sent.host), replace(terms, in_doubt=doubt))
 
 
 def _wire_of(sent: Sent, named: bool) -> Wire | None:

@@ -21,6 +21,7 @@ import msgspec
 from payonce import policy
 from payonce.capture import answers
 from payonce.capture.answers import Headers
+from payonce.capture.drawn import kept
 from payonce.capture.recognise import Billed
 from payonce.capture.stream import Stream
 from payonce.capture.wire import let_through
@@ -145,7 +146,7 @@ def _keep(scope: RunScope, ticket: Ticket, read: answers.Read) -> Way[None]:
         fail(scope, ticket, CallState.IN_DOUBT, said)
         return
     try:
-        call = yield from complete(scope, ticket, read.receipt())
+        call = yield from complete(scope, ticket, read.receipt(kept(ticket)))
     except BaseException:
         # Cancelled while the receipt is written: it is kept, and an equal call finds it.
         scope.free(ticket.call.step_key, ticket.call.occurrence)

@@ -6,11 +6,10 @@ import threading
 from dataclasses import dataclass
 from typing import Literal
 
-from payonce.capture.recognise import Billed, Sent, recognise
+from payonce.capture.recognise import Billed, Sent, Terms, recognise
 from payonce.capture.recording import is_sending
 from payonce.capture.wire import let_through
 from payonce.errors import OutsideRun
-from payonce.policy import Doubt
 from payonce.scope import RunScope, current
 
 Outside = Literal["pass", "refuse"]
@@ -23,11 +22,11 @@ class Settings:
     app: object
     hosts: frozenset[str]
     outside: Outside
-    in_doubt: Doubt
+    terms: Terms
 
     def recognise(self, sent: Sent) -> Billed | None:
         """Whether this app holds a request for a billed call."""
-        return recognise(sent, self.hosts, self.in_doubt)
+        return recognise(sent, self.hosts, self.terms)
 
 
 _settings: dict[int, Settings] = {}

@@ -22,6 +22,7 @@ CLASSES: tuple[tuple[type[BaseException], Row], ...] = (
     (errors.NoJournal, (Kind.TRANSIENT, NOTHING)),
     (errors.LeaseLost, (Kind.TRANSIENT, NOTHING)),
     (errors.NotReplayable, (Kind.DETERMINISTIC, CODE)),
+    (errors.Drifted, (Kind.DETERMINISTIC, CODE)),
     (errors.SendsUsedUp, (Kind.DETERMINISTIC, NOTHING)),
 )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from payonce import drift
 from payonce.model import Arrival, Attempt, Call, World
 from payonce.report import text
 from payonce.report.answer import as_text
@@ -74,6 +75,14 @@ def _attempt_document(attempt: Attempt, *, error: bool) -> dict[str, Any]:
     return row | {"error": attempt.error} if error else row
 
 
+def _drift_document(call: Call) -> dict[str, Any] | None:
+    told = drift.read(call.drift)
+    if told is None:
+        return None
+    changes = [{"path": each.path, "was": each.old, "is": each.new} for each in told.changes]
+    return {"unused": told.unused, "changes": changes, "more": told.more}
+
+
 def _call_document(call: Call, cost: str | None, *, answers: bool) -> dict[str, Any]:
     row: dict[str, Any] = {
         "id": call.id,
@@ -88,6 +97,7 @@ def _call_document(call: Call, cost: str | None, *, answers: bool) -> dict[str, 
         "rejected": call.rejected,
         "resolution": call.resolution,
         "reason": call.reason,
+        "drift": _drift_document(call),
         "model": call.model,
         "usage": call.usage,
         "cost": cost,

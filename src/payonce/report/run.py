@@ -10,6 +10,7 @@ from itertools import groupby
 from rich.console import RenderableType
 from rich.text import Text
 
+from payonce import drift
 from payonce.journal.protocol import Journal
 from payonce.model import Arrival, Attempt, Call, Run, RunState, World
 from payonce.report import text
@@ -88,6 +89,7 @@ def run_view(
             title=text.plural(len(report.calls), "call"),
         )
         yield ""
+    yield from _drifts(report.calls)
     if answers:
         yield from _answers(report)
     if error:
@@ -186,6 +188,21 @@ def _call_row(call: Call, cost: str | None) -> list[str | Text | None]:
         cost or text.NOTHING,
         text.short(call.reason),
     ]
+
+
+def _drifts(calls: Sequence[Call]) -> Iterator[RenderableType]:
+    found = [(call, told) for call in calls if (told := drift.read(call.drift)) is not None]
+    if found:
+        yield table(
+            "#call,#unused,path,was,is",
+            (
+                [str(call.id), str(told.unused), change.path, change.old or "", change.new or ""]
+                for call, told in found
+                for change in told.changes
+            ),
+            title=f"drift: {text.plural(len(found), 'call')} made while a receipt lay unused",
+        )
+        yield ""
 
 
 def _answers(report: RunReport) -> Iterator[RenderableType]:
