@@ -201,30 +201,37 @@ def _query_names() -> dict[str, list[str]]:
     return {path.parent.name: name.findall(path.read_text(encoding="utf-8")) for path in files}
 
 
-def _queries_asked_for() -> set[str]:
-    """The names that the journal's code asks for: in `_Q[...]`, or as an argument `query`."""
-    asked = set()
-    for tree in _modules("src/payonce/journal").values():
-        takes_query = {
-            node.name: [arg.arg for arg in node.args.args if arg.arg != "self"].index("query")
-            for node in ast.walk(tree)
-            if isinstance(node, ast.FunctionDef) and "query" in {a.arg for a in node.args.args}
-        }
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Subscript) and ast.unparse(node.value) == "_Q":
-                asked.add(node.slice)
-            elif isinstance(node, ast.Call):
-                place = takes_query.get(ast.unparse(node.func).rpartition(".")[2])
-                if place is not None and place < len(node.args):
-                    asked.add(node.args[place])
-    return {node.value for node in asked if isinstance(node, ast.Constant)}
+def _queries_asked_for(dialect: str) -> set[str]:
+    """The names of queries, of whatever dialect, that the modules of one dialect hold as texts."""
+    known = {name for names in _query_names().values() for name in names}
+    return {
+        node.value
+        for path, tree in _modules("src/payonce/journal").items()
+        for node in ast.walk(tree)
+        if Path(path).name.startswith(dialect)
+        and isinstance(node, ast.Constant)
+        and node.value in known
+    }
 
 
 def test_each_query_is_used_and_each_used_query_is_there() -> None:
-    """Every dialect has the queries that the journal's code asks for, each once, and no other."""
-    asked = _queries_asked_for()
+    """Every dialect has the queries that its journal's code asks for, each once, and no other."""
     for dialect, names in _query_names().items():
-        assert (dialect, sorted(names)) == (dialect, sorted(asked))
+        assert (dialect, sorted(names)) == (dialect, sorted(_queries_asked_for(dialect)))
+
+
+def test_dialects_differ_for_a_reason() -> None:
+    """A query that only one dialect has is named where it is said why."""
+    names = _query_names()
+    files = (PACKAGE / "journal" / "sql").glob("*/queries.sql")
+    told = "\n".join(
+        paragraph
+        for path in files
+        for paragraph in re.findall(r"(?:^--.*\n)+", path.read_text("utf-8"), re.MULTILINE)
+        if "iffers because" in paragraph
+    )
+    lone = {n for one in names.values() for n in one} - set.intersection(*map(set, names.values()))
+    assert {name for name in lone if not re.search(rf"\b{name}\b", told)} == set()
 
 
 def test_each_query_gives_its_reason() -> None:

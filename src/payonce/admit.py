@@ -53,7 +53,8 @@ def admit(app: App, job: Job, arguments: Arguments) -> Way[Finished | RunScope]:
         KeyReused: the run was started with other arguments.
     """
     journal, key = app.journal, job.key.fill(arguments.by_name)
-    came, world = journal.now(), None
+    came: float | None = None
+    world: World | None = None
     while True:
         run = yield from journaled(Work(lambda: journal.find(job.name, key)))
         _same_arguments(journal, job, run, arguments)
@@ -61,6 +62,7 @@ def admit(app: App, job: Job, arguments: Arguments) -> Way[Finished | RunScope]:
             world = yield Work(lambda: app.world(job))
         dead = run is not None and is_dead(run.lease_owner)
         now = journal.now()
+        came = now if came is None else came
         match policy.door(run, now=now, world=world, holder_is_dead=dead):
             case policy.Door.FINISHED:
                 return _finished(journal, job, run)

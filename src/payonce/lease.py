@@ -1,7 +1,8 @@
 """On the path, around an attempt: its lease is renewed while it works, and lost when it can't be.
 
-A holder is named by host, process namespace, process id and that process's start, so that a
-duplicate on the same machine can tell a dead holder from a slow one without waiting.
+A holder is named by host, the kernel's boot, process namespace, process id and that process's
+start, so that a duplicate on the same machine can tell a dead holder from a slow one without
+waiting, and takes nobody on another machine of the same name for dead.
 """
 
 from __future__ import annotations
@@ -122,7 +123,15 @@ def _machine() -> str:
         namespace = Path("/proc/self/ns/pid").readlink().name
     except OSError:
         namespace = "-"
-    return f"{socket.gethostname()}/{namespace}"
+    return f"{socket.gethostname()}/{_boot()}/{namespace}"
+
+
+def _boot() -> str:
+    """This boot of the kernel, random for each (proc(5), sys/kernel/random/boot_id)."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()[:13]
+    except OSError:
+        return "-"
 
 
 def _started(pid: int) -> str:

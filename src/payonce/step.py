@@ -157,7 +157,7 @@ def _write_intent(scope: RunScope, intent: Intent) -> Way[Call]:
     except NoJournal:
         raise
     except BaseException:  # cancelled meanwhile: the call will not be made
-        write.unwanted(partial(_take_back, scope))
+        write.unwanted(partial(_take_back, scope, intent))
         never = _call(-intent.send, intent, scope.journal.now())
         scope.record(replace(never, state=CallState.RELEASED))
         raise
@@ -168,10 +168,10 @@ def _write_intent(scope: RunScope, intent: Intent) -> Way[Call]:
     return call
 
 
-def _take_back(scope: RunScope, call_id: int | None) -> None:
+def _take_back(scope: RunScope, intent: Intent, call_id: int | None) -> None:
     if call_id is not None:
         reason = "cancelled before it was sent"
-        scope.journal.end(call_id, CallState.RELEASED, reason).later()
+        scope.journal.end(call_id, intent, CallState.RELEASED, reason).later()
 
 
 def _verified(scope: RunScope, asked: Asked, doubt: Call) -> Way[Call | None]:
@@ -182,7 +182,9 @@ def _verified(scope: RunScope, asked: Asked, doubt: Call) -> Way[Call | None]:
     if found is not NOT_PAID:
         return (yield from complete(scope, Ticket(asked, doubt, None, ""), asked.receipt(found)))
     released = replace(doubt, state=CallState.RELEASED, reason="verified: it did not happen")
-    yield scope.journal.end(doubt.id, released.state, "verified: it did not happen")
+    yield scope.journal.end(
+        doubt.id, _intent_of(doubt), released.state, "verified: it did not happen"
+    )
     scope.record(released)
     return None
 
@@ -221,7 +223,7 @@ def fail(scope: RunScope, ticket: Ticket, state: CallState, reason: str) -> None
     The write is not waited for: what was intended and never ended counts as in doubt anyway.
     """
     call = ticket.call
-    scope.journal.end(call.id, state, reason).later()
+    scope.journal.end(call.id, _intent_of(call), state, reason).later()
     scope.record(replace(call, state=state, reason=reason))
     scope.unused.ended(call)
     scope.free(call.step_key, call.occurrence)

@@ -131,7 +131,7 @@ def test_a_captured_call_cannot_be_said_to_have_happened(shop: Shop) -> None:
     intent = Intent(run.id, run.attempt, "k", 0, 1, "OpenAI POST /v1/responses", "capture")
     call_id = journal.intend(intent).now()
     assert call_id is not None
-    journal.end(call_id, CallState.IN_DOUBT, "timeout").now()
+    journal.end(call_id, intent, CallState.IN_DOUBT, "timeout").now()
     journal.stop()
     result = payonce("resolve", str(call_id), "--happened")
     assert result.exit_code == 1

@@ -82,9 +82,20 @@ class PostgresServer:
         self.execute(f"CREATE DATABASE {name}")
         return self.url_of(name)
 
+    def schema(self) -> str:
+        """The URL of a fresh, empty schema: ten times as quick as a database of one's own."""
+        self._databases += 1
+        name = f"test_{os.getpid()}_{self._databases}"
+        self.execute(f"CREATE SCHEMA {name}")
+        return f"{self.url}?options=-csearch_path%3D{name}"
+
     def drop(self, url: str) -> None:
-        """Remove a database, and whoever still uses it."""
-        self.execute(f"DROP DATABASE IF EXISTS {url.rpartition('/')[2]} WITH (FORCE)")
+        """Remove a database, and whoever still uses it; or a schema."""
+        database, _, schema = url.rpartition("/")[2].partition("?options=-csearch_path%3D")
+        if schema:
+            self.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
+        else:
+            self.execute(f"DROP DATABASE IF EXISTS {database} WITH (FORCE)")
 
     def execute(self, sql: str, url: str | None = None) -> list[tuple[Any, ...]]:
         """Do a statement in a commit of its own, as the superuser."""

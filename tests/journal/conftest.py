@@ -6,15 +6,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.journal.stores import STORES, Clock, SqliteStore, Store
+from tests.databases.postgres import PostgresServer
+from tests.journal.stores import DIALECTS, Clock, PostgresStore, SqliteStore, Store, made
 
 from payonce.journal.protocol import Journal
 
 
-@pytest.fixture(params=sorted(STORES))
+@pytest.fixture(params=DIALECTS)
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     """An empty database."""
-    store = STORES[request.param](tmp_path)
+    store = made(request.param, request, tmp_path)
     yield store
     store.stop()
 
@@ -23,6 +24,14 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
 def sqlite_store(tmp_path: Path) -> Iterator[SqliteStore]:
     """An empty SQLite file, for what only SQLite has."""
     store = SqliteStore(tmp_path)
+    yield store
+    store.stop()
+
+
+@pytest.fixture
+def postgres_store(postgres_server: PostgresServer, tmp_path: Path) -> Iterator[PostgresStore]:
+    """An empty PostgreSQL schema, for what only PostgreSQL has."""
+    store = PostgresStore(postgres_server, tmp_path)
     yield store
     store.stop()
 

@@ -114,13 +114,13 @@ def _moved(journal: Journal, run: Run, before: CallState, to: str) -> Call:
     if before is CallState.PAID:
         journal.complete(call_id, intent_of(run), receipt()).now()
     elif before is not CallState.INTENDED:
-        journal.end(call_id, before, "before").now()
+        journal.end(call_id, intent_of(run), before, "before").now()
     if to == "complete":
         journal.complete(call_id, intent_of(run), receipt("after")).now()
     elif to == "reject":
         journal.reject(call_id, "after").now()
     else:
-        journal.end(call_id, CallState(to), "after").now()
+        journal.end(call_id, intent_of(run), CallState(to), "after").now()
     return called(journal, call_id)
 
 
@@ -172,7 +172,7 @@ def test_a_person_resolves_a_call(
     if before == "paid":
         journal.complete(call_id, intent_of(run), receipt()).now()
     elif before != "intended":
-        journal.end(call_id, CallState(before), "before").now()
+        journal.end(call_id, intent_of(run), CallState(before), "before").now()
     assert journal.resolve(call_id, word, "a person's word", given).now() is changed
     call = called(journal, call_id)
     assert (call.state, call.rejected, call.answer and call.answer.body) == after
@@ -197,7 +197,7 @@ def test_the_reason_of_a_person_is_kept_with_the_receipt(journal: Journal) -> No
     """A call that is paid by a person's word keeps the reason that was given."""
     run = opened(journal)
     call_id = intended(journal, run)
-    journal.end(call_id, CallState.IN_DOUBT, "timeout").now()
+    journal.end(call_id, intent_of(run), CallState.IN_DOUBT, "timeout").now()
     journal.resolve(call_id, "happened", "seen on the bill", receipt("told")).now()
     assert called(journal, call_id).reason == "seen on the bill"
 

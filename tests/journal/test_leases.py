@@ -256,8 +256,8 @@ def test_a_list_of_runs_counts(journal: Journal) -> None:
     run = opened(journal)
     paid(journal, run, "a")
     journal.reject(paid(journal, run, "b"), "unusable").now()
-    journal.end(intended(journal, run, "c"), CallState.IN_DOUBT, "timeout").now()
-    journal.end(intended(journal, run, "d"), CallState.RELEASED, "refused").now()
+    for step, state in (("c", CallState.IN_DOUBT), ("d", CallState.RELEASED)):
+        journal.end(intended(journal, run, step), intent_of(run, step), state, "why").now()
     journal.note(run.id, Delivery(), "busy").now()
     [summary] = journal.runs(RunFilter())
     counts = (summary.deliveries, summary.paid, summary.in_doubt, summary.rejected)

@@ -184,7 +184,7 @@ def test_an_unknown_store_is_refused(url: str) -> None:
 def test_a_url_with_a_password_is_not_repeated() -> None:
     """What is refused is not printed with its secrets."""
     with pytest.raises(StoreNotSupported) as failure:
-        journal_at("postgresql://user:hunter22@host/db")
+        journal_at("mysql://user:hunter22@host/db")
     assert "hunter22" not in str(failure.value)
 
 

@@ -3,71 +3,50 @@
 from __future__ import annotations
 
 import logging
-import sqlite3
 import stat
 import tempfile
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 from tests.journal.making import called, intended, opened, opening, paid, receipt
 from tests.journal.making import intent as intent_of
 from tests.journal.programs import MERGER, ended, started
-from tests.journal.stores import SqliteStore
+from tests.journal.stores import Store
 
-from payonce.journal import journal_at
 from payonce.journal.protocol import Journal, RunFilter
 from payonce.journal.spill import read
 
 
-@contextmanager
-def _locked(store: SqliteStore) -> Iterator[None]:
-    """Another process's transaction that does not end."""
-    with closing(sqlite3.connect(store.path, isolation_level=None)) as other:
-        other.execute("BEGIN EXCLUSIVE")
-        yield
-        other.execute("ROLLBACK")
-
-
 @pytest.fixture
-def impatient(sqlite_store: SqliteStore) -> Iterator[Journal]:
+def impatient(store: Store) -> Journal:
     """A journal that waits for others for no more than a moment."""
-    journal = journal_at(sqlite_store.url, clock=sqlite_store.clock, patience=0.05)
-    yield journal
-    journal.stop()
+    return store.impatient()
 
 
-def _folder(store: SqliteStore) -> Path:
-    return store.path.with_name("journal.db.spill")
-
-
-def _spilled(store: SqliteStore, journal: Journal, text: str = "answer") -> int:
+def _spilled(store: Store, journal: Journal, text: str = "answer") -> int:
     """A call whose receipt lies in the spill folder."""
     run = opened(journal)
     call_id = intended(journal, run)
-    with _locked(store):
+    with store.locked():
         journal.complete(call_id, intent_of(run), receipt(text, cost_nanos=5)).now()
     return call_id
 
 
 def test_a_receipt_is_spilled_when_the_journal_is_locked(
-    sqlite_store: SqliteStore, impatient: Journal, caplog: pytest.LogCaptureFixture
+    store: Store, impatient: Journal, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The caller has its answer, the file has the receipt, and the log says where."""
-    call_id = _spilled(sqlite_store, impatient)
-    [file] = _folder(sqlite_store).iterdir()
+    call_id = _spilled(store, impatient)
+    [file] = store.spill.iterdir()
     assert (read(file).call_id, read(file).receipt.cost_nanos) == (call_id, 5)
     assert str(file) in caplog.text
     assert called(impatient, call_id).state == "intended"
 
 
-def test_a_spilled_receipt_is_for_its_owner_only(
-    sqlite_store: SqliteStore, impatient: Journal
-) -> None:
+def test_a_spilled_receipt_is_for_its_owner_only(store: Store, impatient: Journal) -> None:
     """Nobody else of the machine may read what was answered."""
-    _spilled(sqlite_store, impatient)
-    folder = _folder(sqlite_store)
+    _spilled(store, impatient)
+    folder = store.spill
     [file] = folder.iterdir()
     assert (stat.S_IMODE(folder.stat().st_mode), stat.S_IMODE(file.stat().st_mode)) == (
         0o700,
@@ -75,63 +54,59 @@ def test_a_spilled_receipt_is_for_its_owner_only(
     )
 
 
-def test_a_spilled_receipt_is_merged_by_the_next_open(
-    sqlite_store: SqliteStore, impatient: Journal
-) -> None:
+def test_a_spilled_receipt_is_merged_by_the_next_open(store: Store, impatient: Journal) -> None:
     """Before the next attempt reads its calls, the receipt is in the journal again."""
-    call_id = _spilled(sqlite_store, impatient, "kept")
-    sqlite_store.clock.move(31)
+    call_id = _spilled(store, impatient, "kept")
+    store.clock.move(31)
     run = opened(impatient)
     [call] = impatient.calls(run.id)
     assert call.answer is not None
     assert (call.id, call.state, call.answer.body) == (call_id, "paid", b'"kept"')
     assert call.cost_nanos == 5
     impatient.stop()
-    assert list(_folder(sqlite_store).iterdir()) == []
+    assert list(store.spill.iterdir()) == []
 
 
-def test_another_process_merges_it_too(sqlite_store: SqliteStore, impatient: Journal) -> None:
+def test_another_process_merges_it_too(store: Store, impatient: Journal) -> None:
     """Whoever opens any run next on this machine merges what was left behind."""
-    call_id = _spilled(sqlite_store, impatient)
-    assert ended(started(MERGER, sqlite_store.url)) == 0
+    call_id = _spilled(store, impatient)
+    assert ended(started(MERGER, store.url)) == 0
     assert called(impatient, call_id).state == "paid"
-    assert list(_folder(sqlite_store).iterdir()) == []
+    assert list(store.spill.iterdir()) == []
 
 
-def test_a_spilled_receipt_brings_its_call_back(
-    sqlite_store: SqliteStore, impatient: Journal
-) -> None:
+def test_a_spilled_receipt_brings_its_call_back(store: Store, impatient: Journal) -> None:
     """Where a crash of the machine took the intent away, call and receipt come back together."""
-    call_id = _spilled(sqlite_store, impatient)
-    sqlite_store.execute(f"DELETE FROM payonce_calls WHERE id = {call_id}")
+    call_id = _spilled(store, impatient)
+    store.execute(f"DELETE FROM payonce_calls WHERE id = {call_id}")
     other = opened(impatient, "course:2")
     paid(impatient, other)
-    [run] = sqlite_store.execute("SELECT id FROM payonce_runs WHERE key = 'course:1'")
+    [run] = store.execute("SELECT id FROM payonce_runs WHERE key = 'course:1'")
     [call] = impatient.calls(run[0])
     assert (call.step_key, call.state, call.cost_nanos) == ("outline", "paid", 5)
 
 
 def test_an_unreadable_spill_file_is_left_there(
-    sqlite_store: SqliteStore, impatient: Journal, caplog: pytest.LogCaptureFixture
+    store: Store, impatient: Journal, caplog: pytest.LogCaptureFixture
 ) -> None:
     """What can't be read is named in the log and kept; the others are merged."""
-    call_id = _spilled(sqlite_store, impatient)
-    broken = _folder(sqlite_store) / "1-broken.json"
+    call_id = _spilled(store, impatient)
+    broken = store.spill / "1-broken.json"
     broken.write_text('{"call_id": 1')
     with caplog.at_level(logging.ERROR, "payonce"):
         opened(impatient, "course:2")
     assert str(broken) in caplog.text
     impatient.stop()
-    assert list(_folder(sqlite_store).iterdir()) == [broken]
+    assert list(store.spill.iterdir()) == [broken]
     assert called(impatient, call_id).state == "paid"
 
 
 def test_a_spill_that_cannot_be_merged_is_kept(
-    sqlite_store: SqliteStore, impatient: Journal, caplog: pytest.LogCaptureFixture
+    store: Store, impatient: Journal, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A receipt of a run that the journal doesn't know stays in its file."""
-    _spilled(sqlite_store, impatient)
-    [file] = _folder(sqlite_store).iterdir()
+    _spilled(store, impatient)
+    [file] = store.spill.iterdir()
     file.write_text(file.read_text().replace('"run_id":1', '"run_id":77'))
     assert read(file).intent.run_id == 77
     with caplog.at_level(logging.ERROR, "payonce"):
@@ -142,15 +117,15 @@ def test_a_spill_that_cannot_be_merged_is_kept(
 
 
 def test_the_temporary_folder_is_the_last_resort(
-    sqlite_store: SqliteStore, impatient: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: Store, impatient: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where the folder beside the journal can't be written, the machine's temporary one is used."""
     last = tmp_path / "tmp"
     last.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(last))
-    journal = journal_at(sqlite_store.url, clock=sqlite_store.clock, patience=0.05)
-    _folder(sqlite_store).write_text("in the way")
-    call_id = _spilled(sqlite_store, journal)
+    journal = store.impatient()
+    store.spill.write_text("in the way")
+    call_id = _spilled(store, journal)
     assert len(list(last.glob("payonce-spill-*/*.json"))) == 1
     opened(journal, "course:2")
     journal.stop()
@@ -158,26 +133,26 @@ def test_the_temporary_folder_is_the_last_resort(
 
 
 def test_a_receipt_that_nothing_can_take_is_a_failure(
-    sqlite_store: SqliteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where no folder can be written either, the caller is told."""
     last = tmp_path / "tmp"
     last.write_text("in the way")
     monkeypatch.setattr(tempfile, "tempdir", str(last))
-    journal = journal_at(sqlite_store.url, clock=sqlite_store.clock, patience=0.05)
-    _folder(sqlite_store).write_text("in the way")
+    journal = store.impatient()
+    store.spill.write_text("in the way")
     with pytest.raises(OSError, match=r"(?i)exists|not a directory"):
-        _spilled(sqlite_store, journal)
+        _spilled(store, journal)
     journal.stop()
 
 
 def test_a_spill_file_that_another_one_merged_is_no_error(
-    sqlite_store: SqliteStore, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    store: Store, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two openings that merge at once don't complain of each other."""
-    journal = sqlite_store.journal()
+    journal = store.journal()
     opened(journal)
-    gone = sqlite_store.path.with_name("journal.db.spill") / "1-gone.json"
+    gone = store.spill / "1-gone.json"
     monkeypatch.setattr(journal._spill, "files", lambda: [gone])  # type: ignore[attr-defined]
     journal.open(opening("course:2")).now()
     assert caplog.text == ""

@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Mapping
 from contextlib import closing as shutting
 from typing import Any
 
 from tests.journal.making import closing, found, opened, receipt
-from tests.journal.stores import SqliteStore
+from tests.journal.stores import Store
 
 from payonce.journal.protocol import Execute
 
 
-def _by(connection: sqlite3.Connection) -> Execute:
+def _by(connection: Any) -> Execute:
     def execute(sql: str, given: Mapping[str, Any]) -> int:
-        return connection.execute(sql, given).rowcount
+        return int(connection.execute(sql, given).rowcount)
 
     return execute
 
 
-def test_a_committed_transaction_ends_the_run(sqlite_store: SqliteStore) -> None:
+def test_a_committed_transaction_ends_the_run(store: Store) -> None:
     """With the user's own rows come the run's end, its value and what the queue was told."""
-    journal = sqlite_store.journal()
+    journal = store.journal()
     run = opened(journal)
-    sqlite_store.execute("CREATE TABLE courses (id)")
-    with shutting(sqlite_store.connect()) as user:
+    store.execute("CREATE TABLE courses (id int)")
+    with shutting(store.connect()) as user:
         user.execute("INSERT INTO courses VALUES (1)")
         assert journal.close_within(_by(user), closing(run, result=receipt("value").answer))
         assert found(journal).state == "running"
@@ -37,23 +36,23 @@ def test_a_committed_transaction_ends_the_run(sqlite_store: SqliteStore) -> None
     assert [arrival.answer for arrival in journal.arrivals(run.id)] == ["done"]
 
 
-def test_a_transaction_rolled_back_leaves_the_run(sqlite_store: SqliteStore) -> None:
+def test_a_transaction_rolled_back_leaves_the_run(store: Store) -> None:
     """Without the user's rows the run goes on, under the same lease."""
-    journal = sqlite_store.journal()
+    journal = store.journal()
     run = opened(journal)
-    with shutting(sqlite_store.connect()) as user:
+    with shutting(store.connect()) as user:
         assert journal.close_within(_by(user), closing(run, result=receipt("value").answer))
         user.rollback()
     assert found(journal) == run
-    assert sqlite_store.execute("SELECT count(*) FROM payonce_payloads") == [(0,)]
+    assert store.execute("SELECT count(*) FROM payonce_payloads") == [(0,)]
     assert journal.close(closing(run)).now()
 
 
-def test_a_run_closed_within_still_gets_its_value(sqlite_store: SqliteStore) -> None:
+def test_a_run_closed_within_still_gets_its_value(store: Store) -> None:
     """A value that is known only after the user's transaction is added to the finished run."""
-    journal = sqlite_store.journal()
+    journal = store.journal()
     run = opened(journal)
-    with shutting(sqlite_store.connect()) as user:
+    with shutting(store.connect()) as user:
         assert journal.close_within(_by(user), closing(run))
         user.commit()
     assert found(journal).result is None
@@ -63,13 +62,13 @@ def test_a_run_closed_within_still_gets_its_value(sqlite_store: SqliteStore) -> 
     assert result.body == b'"value"'
 
 
-def test_closing_within_is_fenced(sqlite_store: SqliteStore) -> None:
+def test_closing_within_is_fenced(store: Store) -> None:
     """An attempt that lost its lease can't end the run by the back door."""
-    journal = sqlite_store.journal()
+    journal = store.journal()
     first = opened(journal)
-    sqlite_store.clock.move(31)
+    store.clock.move(31)
     second = opened(journal, owner="two")
-    with shutting(sqlite_store.connect()) as user:
+    with shutting(store.connect()) as user:
         assert not journal.close_within(_by(user), closing(first, result=receipt("late").answer))
         user.commit()
     assert found(journal) == second

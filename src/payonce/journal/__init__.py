@@ -7,11 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from payonce.errors import StoreNotSupported
+from payonce.errors import ConfigError, StoreNotSupported
 from payonce.redact import redact
 
 if TYPE_CHECKING:
     from payonce.journal.protocol import Journal
+
+POSTGRES = ("postgresql", "postgres", "postgresql+psycopg", "postgresql+psycopg2")
 
 
 def journal_at(
@@ -21,7 +23,7 @@ def journal_at(
     patience: float = 30.0,
     create: bool = True,
 ) -> Journal:
-    """The journal at a URL such as `sqlite:///payonce.db` (relative) or `sqlite:////var/p.db`.
+    """The journal at a URL: `sqlite:///payonce.db` (relative), `postgresql://user@host/db`, ….
 
     Nothing is opened before its first use. `clock` tells seconds since the epoch; `patience` is
     how many seconds a write waits for other processes' writes. Without `create` the first use of
@@ -29,7 +31,10 @@ def journal_at(
 
     Raises:
         StoreNotSupported: the URL names another kind of database.
+        ConfigError: psycopg is not installed, or the URL is malformed.
     """
+    if store.partition("://")[0] in POSTGRES:
+        return _postgres(store, clock=clock, patience=patience, create=create)
     scheme, separator, rest = store.partition(":///")
     if separator and scheme == "sqlite" and rest and not rest.startswith(":memory:"):
         from payonce.journal.sqlite import SqliteJournal
@@ -40,5 +45,20 @@ def journal_at(
         )
     raise StoreNotSupported(
         f"there is no journal for the store {redact(store)!r}",
-        'Use a file, such as "sqlite:///payonce.db".',
+        'Use a file, such as "sqlite:///payonce.db", or a database: "postgresql://user@host/db".',
     )
+
+
+def _postgres(
+    store: str, *, clock: Callable[[], float] | None, patience: float, create: bool
+) -> Journal:
+    try:
+        from payonce.journal.postgres import PostgresJournal
+    except ImportError as exc:
+        raise ConfigError(
+            f"a journal in PostgreSQL needs psycopg 3: {exc}",
+            'Install it: pip install "payonce[postgres]".',
+        ) from exc
+    from payonce.journal.postgres_url import parsed
+
+    return PostgresJournal(parsed(store), clock=clock, patience=patience, create=create)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from payonce.model import Payload
+from dataclasses import replace
+
+from payonce.model import Payload, Receipt
 
 _WORTH_IT = 1024
 _SUFFIX = "+zstd"
@@ -16,6 +18,12 @@ def shrink(payload: Payload) -> Payload:
 
     body = zstandard.ZstdCompressor(level=3).compress(payload.body)
     return Payload(payload.codec + _SUFFIX, body) if len(body) < len(payload.body) else payload
+
+
+def shrunk(receipt: Receipt) -> Receipt:
+    """The receipt with its answer compressed, where that is worth it."""
+    small = shrink(receipt.answer)
+    return receipt if small is receipt.answer else replace(receipt, answer=small)
 
 
 def grow(payload: Payload) -> Payload:

@@ -164,7 +164,7 @@ class Journal(Protocol):
     def complete(self, call_id: int, intent: Intent, receipt: Receipt) -> Write[None]:
         """Write a receipt, durably; where that fails, into the spill file."""
 
-    def end(self, call_id: int, state: CallState, reason: str) -> Write[None]:
+    def end(self, call_id: int, intent: Intent, state: CallState, reason: str) -> Write[None]:
         """End a call without a receipt: released or in doubt."""
 
     def reject(self, call_id: int, reason: str) -> Write[None]:

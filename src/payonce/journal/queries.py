@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 
 _FOLDER = Path(__file__).parent / "sql"
+_TABLE = re.compile(r"\bpayonce_(?:runs|attempts|deliveries|calls|payloads|migrations)\b")
 _NAME = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
 
 
@@ -19,6 +20,11 @@ def queries(dialect: str) -> dict[str, str]:
         name: "\n".join(line for line in body.splitlines() if not line.startswith("--")).strip()
         for name, body in zip(parts[::2], parts[1::2], strict=True)
     }
+
+
+def qualified(named: dict[str, str], schema: str) -> dict[str, str]:
+    """The same queries with the tables of one schema, whatever the search path is."""
+    return {name: _TABLE.sub(rf"{schema}.\g<0>", text) for name, text in named.items()}
 
 
 @cache

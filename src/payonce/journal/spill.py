@@ -8,14 +8,19 @@ was paid for is never thrown away.
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import stat
 import tempfile
+from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
 
 import msgspec
 
 from payonce.model import Intent, Receipt
+
+_log = logging.getLogger("payonce")
 
 
 class Spilled(msgspec.Struct, frozen=True):
@@ -27,15 +32,21 @@ class Spilled(msgspec.Struct, frozen=True):
     at: float
 
 
-class SpillFolder:
-    """The spill files of one journal, of all processes on this machine."""
+def beside(journal: Path) -> tuple[Path, Path]:
+    """The folders of a journal that is a file."""
+    name = hashlib.sha256(str(journal).encode()).hexdigest()[:16]
+    last = Path(tempfile.gettempdir()) / f"payonce-spill-{name}"
+    return journal.with_name(journal.name + ".spill"), last
 
-    def __init__(self, journal: Path) -> None:
-        name = hashlib.sha256(str(journal).encode()).hexdigest()[:16]
-        self._folders = (
-            journal.with_name(journal.name + ".spill"),
-            Path(tempfile.gettempdir()) / f"payonce-spill-{name}",
-        )
+
+class SpillFolder:
+    """The spill files of one journal, of all processes on this machine.
+
+    `folders` are tried in their order.
+    """
+
+    def __init__(self, *folders: Path) -> None:
+        self._folders = folders
 
     def write(self, spilled: Spilled) -> Path:
         """Keep one receipt, durably.
@@ -54,6 +65,25 @@ class SpillFolder:
     def files(self) -> list[Path]:
         """The spill files that wait to be merged."""
         return [p for folder in self._folders if _is_ours(folder) for p in folder.glob("*.json")]
+
+
+def waiting(folder: SpillFolder) -> Iterator[tuple[Path, Spilled]]:
+    """What waits to be merged; what can't be read is told of and left where it is."""
+    for path in folder.files():
+        try:
+            yield path, read(path)
+        except FileNotFoundError:  # another process was faster
+            continue
+        except (OSError, msgspec.MsgspecError) as exc:
+            _log.error("the spilled receipt %s can't be read and was left there: %s", path, exc)
+
+
+def unlink(path: Path, merged: Future[None]) -> None:
+    """Remove the file of a receipt that the journal has taken."""
+    if (exc := merged.exception()) is None:
+        path.unlink(missing_ok=True)
+    else:
+        _log.error("the spilled receipt %s could not be merged and was kept: %s", path, exc)
 
 
 def read(path: Path) -> Spilled:

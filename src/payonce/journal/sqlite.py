@@ -6,17 +6,15 @@ import logging
 import sqlite3
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
-from payonce.journal import rows, spill
+from payonce.journal import fields, rows, spill
+from payonce.journal.begun import Begun
+from payonce.journal.fields import LOST, OUTLIVED, columns, writable
 from payonce.journal.forking import survives_fork
-from payonce.journal.payload import shrink
+from payonce.journal.payload import shrink, shrunk
 from payonce.journal.protocol import (
     About,
     Closing,
@@ -27,7 +25,6 @@ from payonce.journal.protocol import (
     RunSummary,
 )
 from payonce.journal.queries import queries
-from payonce.journal.rows import columns
 from payonce.journal.sqlite_file import SqliteFile
 from payonce.journal.writer import Write, Writer
 from payonce.model import (
@@ -43,8 +40,6 @@ from payonce.model import (
 
 _Q = queries("sqlite")
 _log = logging.getLogger("payonce")
-_LOST = "its attempt ended without a word"
-_OUTLIVED = "its attempt ended before it was answered"
 
 
 class SqliteJournal:
@@ -65,8 +60,8 @@ class SqliteJournal:
         self._clock = clock
         self._file = SqliteFile(path, clock, patience, create=create)
         self._writer = Writer(self._file)
-        self._spill = spill.SpillFolder(path)
-        self._held: dict[tuple[int, int], int] = {}
+        self._spill = spill.SpillFolder(*spill.beside(path))
+        self._begun = Begun()
         survives_fork(self)
 
     def before_fork(self) -> None:
@@ -108,16 +103,7 @@ class SqliteJournal:
         return None if row is None else rows.call(row)
 
     def runs(self, wanted: RunFilter) -> list[RunSummary]:
-        return [
-            RunSummary(
-                run=rows.run(row),
-                deliveries=row["deliveries"],
-                paid=row["paid"],
-                in_doubt=row["in_doubt"],
-                rejected=row["rejected"],
-            )
-            for row in self._all("list_runs", **columns(wanted))
-        ]
+        return [rows.summary(row) for row in self._all("list_runs", **columns(wanted))]
 
     def attempts(self, run_id: int) -> list[Attempt]:
         return [rows.attempt(row) for row in self._all("attempts_of_run", run_id=run_id)]
@@ -154,7 +140,7 @@ class SqliteJournal:
 
             self._refuse_stranger(closing.run_id, closing.attempt)
             closed = self.close_within(execute, closing)
-            self._held.pop((closing.run_id, closing.attempt), None)
+            self._begun.end(closing.run_id, closing.attempt)
             # A run that was completed inside the user's transaction still lacks its value.
             return closed or _set_result(execute, closing, self.now())
 
@@ -162,13 +148,13 @@ class SqliteJournal:
 
     def close_within(self, execute: Execute, closing: Closing) -> bool:
         now = self.now()
-        place: dict[str, Any] = {"run_id": closing.run_id, "attempt": closing.attempt}
-        fields = place | _ending(closing) | {"now": now}
-        if not execute(_Q["close_run"], fields):
+        place = fields.place(closing)
+        given = place | fields.ending(closing) | {"now": now}
+        if not execute(_Q["close_run"], given):
             return False
-        execute(_Q["close_attempt"], fields)
-        execute(_Q["doubt_open_calls"], place | {"reason": _OUTLIVED, "now": now})
-        execute(_Q["answer_delivery"], place | {"answer": closing.answer})
+        execute(_Q["close_attempt"], given)
+        execute(_Q["doubt_open_calls"], place | {"reason": OUTLIVED, "now": now})
+        execute(_Q["answer_delivery"], given)
         for call_id, drift in closing.drifts:
             execute(_Q["set_drift"], {"run_id": closing.run_id, "call_id": call_id, "drift": drift})
         return closing.result is None or _set_result(execute, closing, now)
@@ -196,7 +182,7 @@ class SqliteJournal:
         return self._writer.write(write)
 
     def complete(self, call_id: int, intent: Intent, receipt: Receipt) -> Write[None]:
-        small, now = _shrunk(receipt), self.now()
+        small, now = shrunk(receipt), self.now()
 
         def spilled(failure: BaseException) -> None:
             path = self._spill.write(spill.Spilled(call_id, intent, small, now))
@@ -209,16 +195,16 @@ class SqliteJournal:
 
         return self._writer.write(write, durable=True, otherwise=spilled)
 
-    def end(self, call_id: int, state: CallState, reason: str) -> Write[None]:
+    def end(self, call_id: int, intent: Intent, state: CallState, reason: str) -> Write[None]:
         def write(db: sqlite3.Connection) -> None:
-            fields = {"call_id": call_id, "state": state, "reason": _writable(reason)}
-            _do(db, "end_call", **fields, now=self.now())
+            given = {"call_id": call_id, "state": state, "reason": writable(reason)}
+            _do(db, "end_call", **given, now=self.now())
 
         return self._writer.write(write)
 
     def reject(self, call_id: int, reason: str) -> Write[None]:
         def write(db: sqlite3.Connection) -> None:
-            _do(db, "reject_call", call_id=call_id, reason=_writable(reason))
+            _do(db, "reject_call", call_id=call_id, reason=writable(reason))
 
         return self._writer.write(write, durable=True)
 
@@ -229,10 +215,10 @@ class SqliteJournal:
             raise ValueError("a call that happened needs the receipt that it left")
 
         def write(db: sqlite3.Connection) -> bool:
-            fields = {"call_id": call_id, "resolution": resolution, "reason": reason}
-            changed = _do(db, "resolve_call", **fields)
+            given = {"call_id": call_id, "resolution": resolution, "reason": reason}
+            changed = _do(db, "resolve_call", **given)
             if receipt is not None:
-                _complete(db, call_id, _shrunk(receipt), self.now())
+                _complete(db, call_id, shrunk(receipt), self.now())
             return bool(changed)
 
         return self._writer.write(write, durable=True)
@@ -280,10 +266,9 @@ class SqliteJournal:
         seen = opening.seen
         if seen is not None and seen.lease_owner is not None:
             _do(db, "lose_attempt", run_id=run_id, attempt=seen.attempt, at_step=killed_at, now=now)
-            _do(db, "doubt_open_calls", run_id=run_id, reason=_LOST, now=now)
+            _do(db, "doubt_open_calls", run_id=run_id, reason=LOST, now=now)
         run = rows.run(db.execute(_Q["find_run_by_id"], {"run_id": run_id}).fetchone())
-        self._held.pop((run_id, run.attempt - 1), None)
-        self._held[run_id, run.attempt] = self._file.removals
+        self._begun.add(run_id, run.attempt, self._file.removals)
         _do(
             db,
             "add_attempt",
@@ -298,9 +283,7 @@ class SqliteJournal:
         return run
 
     def _refuse_stranger(self, run_id: int, attempt: int) -> None:
-        """In a file that took the place of a removed one, the same numbers are another run's."""
-        removals = self._file.removals
-        if self._held.get((run_id, attempt), removals) != removals:
+        if self._begun.is_stranger(run_id, attempt, self._file.removals):
             raise sqlite3.OperationalError("the journal that this attempt began in was removed")
 
     def _add_delivery(
@@ -317,16 +300,9 @@ class SqliteJournal:
     def _merge_spilled(self) -> list[spill.Spilled]:
         """Queue what was spilled ahead of what is asked for next; a file goes when it is kept."""
         found = []
-        for path in self._spill.files():
-            try:
-                spilled = spill.read(path)
-            except FileNotFoundError:  # another process was faster
-                continue
-            except (OSError, msgspec.MsgspecError) as exc:
-                _log.error("the spilled receipt %s can't be read and was left there: %s", path, exc)
-                continue
+        for path, spilled in spill.waiting(self._spill):
             merged = self._writer.write(partial(_merge, spilled=spilled), durable=True).later()
-            merged.add_done_callback(partial(_unlink, path))
+            merged.add_done_callback(partial(spill.unlink, path))
             found.append(spilled)
         return found
 
@@ -353,29 +329,6 @@ def _count_kill(db: sqlite3.Connection, seen: Run | None) -> tuple[int, str | No
     return (seen.kills + 1 if seen.killed_at == place else 1), place
 
 
-def _ending(closing: Closing) -> dict[str, Any]:
-    found = closing.diagnosis
-    return {
-        "state": closing.state,
-        "outcome": closing.outcome,
-        "retry_at": closing.retry_at,
-        "error": _writable(closing.error),
-        "at_step": closing.at_step,
-        "kind": found and found.kind,
-        "reason": found and _writable(found.reason),
-        "evidence": found and found.evidence,
-        "fingerprint": found and found.fingerprint,
-        "wakes_on": ",".join(found.wakes_on) if found else "",
-        "world_code": closing.world.code,
-        "world_schema": closing.world.schema,
-    }
-
-
-def _writable(text: str | None) -> str | None:
-    """A text without the lone surrogates that broken JSON and file names bring along."""
-    return None if text is None else text.encode("utf-8", "replace").decode()
-
-
 def _set_result(execute: Execute, closing: Closing, now: float) -> bool:
     if closing.result is None:
         return False
@@ -387,22 +340,10 @@ def _set_result(execute: Execute, closing: Closing, now: float) -> bool:
     return False
 
 
-def _shrunk(receipt: Receipt) -> Receipt:
-    small = shrink(receipt.answer)
-    return receipt if small is receipt.answer else replace(receipt, answer=small)
-
-
 def _complete(db: sqlite3.Connection, call_id: int, receipt: Receipt, now: float) -> bool:
-    fields = {
-        "call_id": call_id,
-        "model": receipt.model,
-        "usage": None if receipt.usage is None else msgspec.json.encode(receipt.usage).decode(),
-        "cost_nanos": receipt.cost_nanos,
-        "currency": receipt.currency,
-        "now": now,
-    }
+    given = fields.receipt(receipt) | {"call_id": call_id, "now": now}
     answer = db.execute(_Q["add_payload"], columns(receipt.answer)).lastrowid
-    completed = bool(db.execute(_Q["complete_call"], fields | {"answer_id": answer}).rowcount)
+    completed = bool(db.execute(_Q["complete_call"], given | {"answer_id": answer}).rowcount)
     if not completed:
         db.execute(_Q["drop_last_payload"])
     return completed
@@ -414,10 +355,3 @@ def _merge(db: sqlite3.Connection, spilled: spill.Spilled) -> None:
     call_id = db.execute(_Q["find_call_place"], place).fetchone()["id"]
     if _complete(db, call_id, spilled.receipt, spilled.at):
         _do(db, "wake_answered", call_id=call_id, now=spilled.at)
-
-
-def _unlink(path: Path, merged: Future[None]) -> None:
-    if (exc := merged.exception()) is None:
-        path.unlink(missing_ok=True)
-    else:
-        _log.error("the spilled receipt %s could not be merged and was kept: %s", path, exc)

@@ -18,6 +18,7 @@ from typing import TypeVar
 
 from payonce.errors import ConfigError, JournalNotFound, JournalTooNew, NotAJournal
 from payonce.journal.queries import migrations
+from payonce.journal.writer import Pending, Write
 
 T = TypeVar("T")
 _OLDEST = (3, 37, 0)  # STRICT tables: https://sqlite.org/stricttables.html
@@ -102,13 +103,11 @@ class SqliteFile:
         if writing is not None:
             writing.close()
 
-    def guarded(
-        self, connection: sqlite3.Connection, write: Callable[[sqlite3.Connection], T]
-    ) -> T:
+    def guarded(self, connection: sqlite3.Connection, write: Write[T]) -> T | Pending:
         """Do one write under a savepoint."""
         connection.execute("SAVEPOINT one")
         try:
-            result = write(connection)
+            result = write.do(connection)
         except BaseException:
             connection.execute("ROLLBACK TO one")
             raise

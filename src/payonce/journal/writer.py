@@ -22,6 +22,15 @@ C = TypeVar("C")
 T = TypeVar("T")
 
 
+class Pending:
+    """A write's value that can be read only once its transaction is committed."""
+
+    __slots__ = ("read",)
+
+    def __init__(self, read: Callable[[], Any]) -> None:
+        self.read = read
+
+
 class Transactions(Protocol[C]):
     """What the writer needs of a database; `begin` raises when it can't be had."""
 
@@ -34,7 +43,7 @@ class Transactions(Protocol[C]):
     def rollback(self, connection: C) -> bool:
         """Take back all writes of an open transaction; False when it is committed already."""
 
-    def guarded(self, connection: C, write: Callable[[C], T]) -> T:
+    def guarded(self, connection: C, write: Write[T]) -> T | Pending:
         """Do one write of several so that its failure takes back nothing but itself."""
 
 
@@ -52,7 +61,7 @@ class Write(Generic[T]):
     def __init__(
         self,
         writer: Writer[Any],
-        do: Callable[[Any], T],
+        do: Callable[[Any], T | Pending],
         *,
         durable: bool,
         otherwise: Callable[[BaseException], T] | None,
@@ -134,7 +143,7 @@ class Writer(Generic[C]):
 
     def write(
         self,
-        do: Callable[[C], T],
+        do: Callable[[C], T | Pending],
         *,
         durable: bool = False,
         otherwise: Callable[[BaseException], T] | None = None,
@@ -226,6 +235,7 @@ class Writer(Generic[C]):
             else:
                 ends.extend(self._guarded(connection, write) for write in batch)
             self._transactions.commit(connection)
+            ends = [_read(end) for end in ends]
         except Exception as exc:
             if connection is not None:
                 self._transactions.rollback(connection)
@@ -246,7 +256,7 @@ class Writer(Generic[C]):
 
     def _guarded(self, connection: C, write: Write[Any]) -> End:
         try:
-            return write, self._transactions.guarded(connection, write.do), None
+            return write, self._transactions.guarded(connection, write), None
         except Exception as exc:
             return write, None, exc
 
@@ -260,6 +270,16 @@ class Writer(Generic[C]):
             raise
         finally:
             self._first()
+
+
+def _read(end: End) -> End:
+    write, value, error = end
+    if isinstance(value, Pending):
+        try:
+            return write, value.read(), None
+        except Exception as exc:
+            return write, None, exc
+    return write, value, error
 
 
 _writers: weakref.WeakSet[Writer[Any]] = weakref.WeakSet()

@@ -1,0 +1,316 @@
+"""Memory: the shared journal, in a PostgreSQL database that all machines can reach."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, TypeVar
+
+import psycopg
+
+from payonce.journal import fields, rows, spill
+from payonce.journal.begun import Begun
+from payonce.journal.fields import LOST, OUTLIVED, columns, writable
+from payonce.journal.forking import survives_fork
+from payonce.journal.payload import shrink, shrunk
+from payonce.journal.postgres_batch import Batch, Row, Rows
+from payonce.journal.postgres_database import PostgresDatabase
+from payonce.journal.postgres_url import PostgresUrl
+from payonce.journal.protocol import (
+    About,
+    Closing,
+    Execute,
+    Opening,
+    Resolution,
+    RunFilter,
+    RunSummary,
+)
+from payonce.journal.writer import Pending, Write, Writer
+from payonce.model import (
+    Arrival,
+    Attempt,
+    Call,
+    CallState,
+    Delivery,
+    Intent,
+    Receipt,
+    Run,
+)
+
+T = TypeVar("T")
+_log = logging.getLogger("payonce")
+_LOCK_TIMEOUT = "SELECT set_config('lock_timeout', %(most)s, true)"
+
+
+class PostgresJournal:
+    """The journal in the database behind a URL; see `Journal` for its verbs.
+
+    `patience` is how long a read or a write waits for the database, in seconds; `clock` replaces
+    the database's own in tests.
+    """
+
+    def __init__(
+        self,
+        url: PostgresUrl,
+        *,
+        clock: Callable[[], float] | None = None,
+        patience: float = 30.0,
+        create: bool = True,
+    ) -> None:
+        self.url = url
+        self._clock, self._patience = clock, patience
+        self._database = PostgresDatabase(url, clock, patience, create=create)
+        self._writer = Writer(self._database)
+        self._spill = spill.SpillFolder(*url.spill)
+        self._begun = Begun()
+        survives_fork(self)
+
+    def before_fork(self) -> None:
+        self._writer.pause()
+
+    def after_fork_in_parent(self) -> None:
+        self._writer.resume()
+
+    def after_fork_in_child(self) -> None:
+        self._database.start_anew()
+        self._writer.start_anew()
+
+    def now(self) -> float:
+        return self._database.now()
+
+    # --- reading -------------------------------------------------------------------------
+
+    def about(self) -> About:
+        [version] = self._all("schema_version")
+        [size] = self._all("size", schema=self._database.tables.schema)
+        return About(
+            place=self.url.place,
+            schema=version["number"],
+            bytes=size["bytes"],
+            spilled=len(self._spill.files()),
+            states={row["state"]: row["runs"] for row in self._all("count_states")},
+        )
+
+    def find(self, job: str, key: str) -> Run | None:
+        found = self._all("find_run", job=job, key=key)
+        return rows.run(found[0]) if found else None
+
+    def calls(self, run_id: int) -> list[Call]:
+        return [rows.call(row) for row in self._all("calls_of_run", run_id=run_id)]
+
+    def call(self, call_id: int) -> Call | None:
+        found = self._all("call_by_id", call_id=call_id)
+        return rows.call(found[0]) if found else None
+
+    def runs(self, wanted: RunFilter) -> list[RunSummary]:
+        return [rows.summary(row) for row in self._all("list_runs", **columns(wanted))]
+
+    def attempts(self, run_id: int) -> list[Attempt]:
+        return [rows.attempt(row) for row in self._all("attempts_of_run", run_id=run_id)]
+
+    def arrivals(self, run_id: int) -> list[Arrival]:
+        return [rows.arrival(row) for row in self._all("deliveries_of_run", run_id=run_id)]
+
+    # --- the life of a run ---------------------------------------------------------------
+
+    def open(self, opening: Opening) -> Write[Run | None]:
+        seen, named = opening.seen, {"job": opening.job, "key": opening.key}
+        new = named | {
+            "tenant": opening.tenant,
+            "arguments": opening.arguments,
+            "arguments_fingerprint": opening.arguments_fingerprint,
+        }
+        taking = named | columns(opening.delivery)
+        taking |= {
+            "woken": opening.woken,
+            "owner": opening.owner,
+            "lease": opening.lease,
+            "seen_state": "waiting" if seen is None else seen.state,
+            "seen_attempt": 0 if seen is None else seen.attempt,
+            "dead_owner": opening.dead_owner,
+            "world_code": opening.world.code,
+            "world_schema": opening.world.schema,
+            "lost": LOST,
+        }
+        own = self._merge_spilled(seen)
+        made = [("add_run", new)] if seen is None else []
+        statements = [*own, *made, ("take_lease", taking)]
+
+        def read(found: Rows) -> Run | None:
+            if not found[-1]:
+                return None
+            run = rows.run(found[-1][0])
+            self._begun.add(run.id, run.attempt, self._database.tables.made_anew)
+            return run
+
+        return self._write(statements, read, durable=True)
+
+    def renew(self, run_id: int, attempt: int, lease: float) -> Write[bool]:
+        given = {"run_id": run_id, "attempt": attempt, "lease": lease}
+        asked = time.monotonic()
+
+        def read(found: Rows) -> bool:
+            [row] = found[0]
+            self._database.heard(row["clock"], asked)
+            return bool(row["kept"])
+
+        return self._write([("renew_lease", given)], read, of=(run_id, attempt))
+
+    def close(self, closing: Closing) -> Write[bool]:
+        given = _closed(closing)
+        statements = [("close_run", given)]
+        if closing.result is not None:  # completed within the user's transaction: no value yet
+            value = {"codec": given["codec"], "body": given["body"]}
+            statements.append(("set_result", fields.place(closing) | value))
+
+        def read(found: Rows) -> bool:
+            self._begun.end(closing.run_id, closing.attempt)
+            return any(found)
+
+        of = (closing.run_id, closing.attempt)
+        return self._write(statements, read, durable=True, of=of, locks=True)
+
+    def close_within(self, execute: Execute, closing: Closing) -> bool:
+        given = _plain(_closed(closing) | {"now": self._fixed_now()})
+        return bool(execute(self._database.tables.queries["close_run"], given))
+
+    def note(self, run_id: int, delivery: Delivery, answer: str) -> Write[None]:
+        given = {"run_id": run_id, "attempt": None, "answer": answer} | columns(delivery)
+        return self._write([("add_delivery", given)], _nothing)
+
+    def wake(self, run: Run) -> Write[bool]:
+        given = {"run_id": run.id, "attempt": run.attempt}
+        return self._write([("wake_run", given)], _any, durable=True)
+
+    # --- the life of a call --------------------------------------------------------------
+
+    def intend(self, intent: Intent) -> Write[int | None]:
+        def read(found: Rows) -> int | None:
+            return found[0][0]["id"] if found[0] else None
+
+        of = (intent.run_id, intent.attempt)
+        return self._write([("add_intent", columns(intent))], read, of=of)
+
+    def complete(self, call_id: int, intent: Intent, receipt: Receipt) -> Write[None]:
+        small, now = shrunk(receipt), self.now()
+
+        def spilled(failure: BaseException) -> None:
+            path = self._spill.write(spill.Spilled(call_id, intent, small, now))
+            _log.error("the journal can't be written (%s): a receipt is kept in %s", failure, path)
+
+        given = columns(intent) | _receipt(small)
+        return self._write(
+            [("complete_call", given)],
+            _nothing,
+            durable=True,
+            of=(intent.run_id, intent.attempt),
+            otherwise=spilled,
+        )
+
+    def end(self, call_id: int, intent: Intent, state: CallState, reason: str) -> Write[None]:
+        given = columns(intent) | {"state": state, "reason": writable(reason)}
+        return self._write([("end_call", given)], _nothing, of=(intent.run_id, intent.attempt))
+
+    def reject(self, call_id: int, reason: str) -> Write[None]:
+        given = {"call_id": call_id, "reason": writable(reason)}
+        return self._write([("reject_call", given)], _nothing, durable=True)
+
+    def resolve(
+        self, call_id: int, resolution: Resolution, reason: str, receipt: Receipt | None
+    ) -> Write[bool]:
+        if resolution == "happened" and receipt is None:
+            raise ValueError("a call that happened needs the receipt that it left")
+        given = {"call_id": call_id, "resolution": resolution, "reason": reason}
+        statements = [("resolve_call", given)]
+        if receipt is not None and (call := self.call(call_id)) is not None:
+            intent = {name: getattr(call, name) for name in Intent.__slots__}
+            statements.append(("complete_call", intent | _receipt(shrunk(receipt))))
+        return self._write(statements, _any, durable=True)
+
+    def stop(self) -> None:
+        self._writer.flush()
+        self._database.close()
+
+    # --- inside --------------------------------------------------------------------------
+
+    def _write(
+        self,
+        statements: list[tuple[str, dict[str, Any]]],
+        read: Callable[[Rows], T],
+        *,
+        durable: bool = False,
+        of: tuple[int, int] | None = None,
+        locks: bool = False,
+        otherwise: Callable[[BaseException], T] | None = None,
+    ) -> Write[T]:
+        """One write: named statements with what they are given, and how to read their rows.
+
+        `of` is the attempt that writes; `locks` bounds the time that it waits for a locked row.
+        """
+
+        def write(batch: Batch) -> Pending:
+            tables = self._database.tables
+            if of is not None and self._begun.is_stranger(*of, tables.made_anew):
+                raise psycopg.OperationalError("the journal that this attempt began in was removed")
+            more = {"now": self._fixed_now(), "soft": batch.soft}
+            asked = [(tables.queries[name], _plain(more | given)) for name, given in statements]
+            if locks:
+                asked.insert(0, (_LOCK_TIMEOUT, {"most": f"{self._patience:.3f}s"}))
+                return batch.add(asked, lambda found: read(found[1:]))
+            return batch.add(asked, read)
+
+        return self._writer.write(write, durable=durable, otherwise=otherwise)
+
+    def _fixed_now(self) -> float | None:
+        return None if self._clock is None else self._clock()
+
+    def _merge_spilled(self, seen: Run | None) -> list[tuple[str, dict[str, Any]]]:
+        """Queue what was spilled ahead of what is asked for next; a file goes when it is kept.
+
+        What belongs to the run that is about to be opened is returned, too: without a receipt of
+        its own no attempt begins.
+        """
+        own = []
+        for path, spilled in spill.waiting(self._spill):
+            given = columns(spilled.intent) | _receipt(spilled.receipt) | {"now": spilled.at}
+            merging = ("complete_call", given)
+            merged = self._write([merging], _nothing, durable=True).later()
+            merged.add_done_callback(partial(spill.unlink, path))
+            if seen is not None and spilled.intent.run_id == seen.id:
+                own.append(merging)
+        return own
+
+    def _all(self, query: str, **given: Any) -> list[Row]:
+        return self._database.read(query, _plain(given))
+
+
+def _nothing(found: Rows) -> None:
+    return None
+
+
+def _any(found: Rows) -> bool:
+    return bool(found[0])
+
+
+def _closed(closing: Closing) -> dict[str, Any]:
+    value = None if closing.result is None else shrink(closing.result)
+    return (
+        fields.place(closing)
+        | fields.ending(closing)
+        | {"codec": value and value.codec, "body": value and value.body, "outlived": OUTLIVED}
+        | {"drifted": [n for n, _ in closing.drifts], "drifts": [d for _, d in closing.drifts]}
+    )
+
+
+def _receipt(paid: Receipt) -> dict[str, Any]:
+    return fields.receipt(paid) | columns(paid.answer)
+
+
+def _plain(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters without the one character that PostgreSQL's texts can't hold."""
+    return {
+        name: value.replace("\0", "\ufffd") if isinstance(value, str) and "\0" in value else value
+        for name, value in given.items()
+    }

@@ -1,0 +1,92 @@
+"""Memory: the writes of one commit on PostgreSQL, sent together and answered together.
+
+Statements that travel in one pipeline share one implicit transaction, and so one commit
+(https://www.postgresql.org/docs/current/protocol-flow.html, "Pipelining"): one round trip,
+however many writes have waited for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from psycopg import Connection, Error
+
+from payonce.journal.writer import Pending
+
+Row = dict[str, Any]
+Statement = tuple[str, Mapping[str, Any]]
+Rows = list[list[Row]]
+
+
+class _Step:
+    """One write: its statements, and how to read its value from the rows that they return."""
+
+    def __init__(self, statements: Sequence[Statement], read: Callable[[Rows], Any]) -> None:
+        self.statements, self._read = statements, read
+        self._rows: Rows = []
+        self._error: Error | None = None
+
+    def send(self, connection: Connection[Row]) -> list[Any]:
+        """Ask for all statements; the cursors that their rows will be on."""
+        return [connection.execute(sql, given, binary=True) for sql, given in self.statements]
+
+    def take(self, cursors: Sequence[Any]) -> None:
+        """Keep what came back."""
+        self._rows = [c.fetchall() if c.description else [] for c in cursors]
+        self._error = None
+
+    def fail(self, error: Error) -> None:
+        """This write was refused; its neighbours were not."""
+        self._error = error
+
+    def value(self) -> Any:
+        """The write's value, or its failure."""
+        if self._error is not None:
+            raise self._error
+        return self._read(self._rows)
+
+
+class Batch:
+    """What one commit is made of; `soft` lets the commit not wait for the disk."""
+
+    def __init__(self, connection: Connection[Row], *, soft: bool) -> None:
+        self.connection, self.soft = connection, soft
+        self._steps: list[_Step] = []
+
+    def add(self, statements: Sequence[Statement], read: Callable[[Rows], Any]) -> Pending:
+        """Take a write along; its value is there once the batch is carried out."""
+        step = _Step(statements, read)
+        self._steps.append(step)
+        return Pending(step.value)
+
+    def carry_out(self) -> None:
+        """Do all writes in one commit; where one is refused, each in a commit of its own.
+
+        Raises:
+            psycopg.Error: the only write was refused, or the connection is gone.
+        """
+        try:
+            self._together(self._steps)
+        except Error:
+            if len(self._steps) == 1 or self.connection.closed:
+                raise
+            self._each_alone()
+
+    def _each_alone(self) -> None:
+        for step in self._steps:
+            try:
+                self._together([step])
+            except Error as exc:
+                if self.connection.closed:
+                    raise
+                step.fail(exc)
+
+    def _together(self, steps: Sequence[_Step]) -> None:
+        if len(steps) == 1 and len(steps[0].statements) == 1:
+            steps[0].take(steps[0].send(self.connection))
+            return
+        with self.connection.pipeline():
+            sent = [step.send(self.connection) for step in steps]
+        for step, cursors in zip(steps, sent, strict=True):
+            step.take(cursors)

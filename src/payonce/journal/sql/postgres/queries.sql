@@ -1,0 +1,339 @@
+-- Named queries of the PostgreSQL journal; a name means the same in every dialect.
+--
+-- Where SQLite writes several statements in one transaction, here one statement does it all, for
+-- each statement is a round trip to another machine. So these names are missing:
+--   take_lease   differs because it also does what find_run_by_id, run_id_of, last_step_of_run,
+--                lose_attempt, doubt_open_calls, add_attempt and add_delivery do there
+--   close_run    differs because it also does what close_attempt, doubt_open_calls,
+--                answer_delivery, set_drift and add_payload do there
+--   complete_call differs because it also does what add_payload, drop_last_payload,
+--                wake_answered, add_spilled_call and find_call_place do there
+-- The clock is the database's own, so that all machines agree on when a lease has run out;
+-- %(now)s is NULL but in tests. %(soft)s lets a commit not wait for the disk: it is false where
+-- the same commit holds something that must survive the machine.
+
+-- name: find_run
+-- A delivery of a run that is parked or done costs this one read; it also tells the time.
+SELECT runs.*, payloads.codec AS result_codec, payloads.body AS result_body,
+    extract(epoch FROM clock_timestamp())::float8 AS clock
+FROM payonce_runs AS runs
+LEFT JOIN payonce_payloads AS payloads ON payloads.id = runs.result_id
+WHERE runs.job = %(job)s AND runs.key = %(key)s;
+
+-- name: add_run
+-- Two first deliveries at once make one run: the second insert does nothing.
+INSERT INTO payonce_runs
+    (job, key, tenant, state, arguments, arguments_fingerprint, created_at, updated_at)
+SELECT %(job)s, %(key)s, %(tenant)s, 'waiting', %(arguments)s, %(arguments_fingerprint)s,
+    clock.now, clock.now
+FROM (SELECT coalesce(%(now)s::float8, extract(epoch FROM statement_timestamp())::float8) AS now)
+    AS clock
+ON CONFLICT (job, key) DO NOTHING;
+
+-- name: take_lease
+-- Compare and swap on what was seen; a running run is taken only from an expired or dead holder.
+-- A row that somebody else has locked is as good as taken: nobody waits for it. With the lease
+-- the attempt before ends without a word, and what it had in flight is in doubt. OFFSET 0 keeps
+-- the planner from looking for a run's last call from the end of the whole table.
+WITH clock AS MATERIALIZED (
+    SELECT coalesce(%(now)s::float8, extract(epoch FROM statement_timestamp())::float8) AS now
+), seen AS MATERIALIZED (
+    SELECT runs.id, CASE WHEN runs.lease_owner IS NOT NULL THEN coalesce(
+        (SELECT calls.name FROM (
+            SELECT c.id, c.name FROM payonce_calls AS c WHERE c.run_id = runs.id OFFSET 0
+        ) AS calls ORDER BY calls.id DESC LIMIT 1), 'before its first step') END AS place
+    FROM payonce_runs AS runs, clock
+    WHERE runs.job = %(job)s AND runs.key = %(key)s AND runs.state = %(seen_state)s
+        AND runs.attempt = %(seen_attempt)s
+        AND (runs.state <> 'running' OR runs.lease_until <= clock.now
+            OR runs.lease_owner = %(dead_owner)s::text)
+    FOR NO KEY UPDATE OF runs SKIP LOCKED
+), taken AS (
+    UPDATE payonce_runs AS runs
+    SET state = 'running', attempt = runs.attempt + 1,
+        tries = CASE WHEN %(woken)s::boolean THEN 1 ELSE runs.tries + 1 END,
+        kills = CASE WHEN seen.place IS NULL THEN 0
+            WHEN runs.killed_at = seen.place THEN runs.kills + 1 ELSE 1 END,
+        killed_at = seen.place, lease_owner = %(owner)s, lease_until = clock.now + %(lease)s::float8,
+        retry_at = NULL, updated_at = clock.now
+    FROM seen, clock
+    WHERE runs.id = seen.id
+    RETURNING runs.*
+), lost AS (
+    UPDATE payonce_attempts AS attempts
+    SET outcome = 'lost', ended_at = clock.now, at_step = taken.killed_at
+    FROM taken, clock
+    WHERE attempts.run_id = taken.id AND attempts.number = taken.attempt - 1
+        AND attempts.outcome IS NULL
+), doubted AS (
+    UPDATE payonce_calls AS calls
+    SET state = 'in_doubt', reason = %(lost)s, ended_at = clock.now
+    FROM taken, clock
+    WHERE calls.run_id = taken.id AND calls.state = 'intended'
+), begun AS (
+    INSERT INTO payonce_attempts (run_id, number, owner, world_code, world_schema, started_at)
+    SELECT taken.id, taken.attempt, %(owner)s, %(world_code)s, %(world_schema)s, clock.now
+    FROM taken, clock
+), noted AS (
+    INSERT INTO payonce_deliveries
+        (run_id, attempt, at, queue, message, retry_count, previous_response, user_agent)
+    SELECT taken.id, taken.attempt, clock.now, %(queue)s, %(message)s, %(retry_count)s::bigint,
+        %(previous_response)s, %(user_agent)s
+    FROM taken, clock
+)
+SELECT taken.*, payloads.codec AS result_codec, payloads.body AS result_body,
+    extract(epoch FROM clock_timestamp())::float8 AS clock
+FROM taken
+LEFT JOIN payonce_payloads AS payloads ON payloads.id = taken.result_id;
+
+-- name: add_delivery
+-- Every arrival is kept, with what its queue said of itself.
+INSERT INTO payonce_deliveries
+    (run_id, attempt, at, queue, message, retry_count, previous_response, user_agent, answer)
+VALUES (%(run_id)s, %(attempt)s::bigint,
+    coalesce(%(now)s::float8, extract(epoch FROM statement_timestamp())::float8), %(queue)s,
+    %(message)s, %(retry_count)s::bigint, %(previous_response)s, %(user_agent)s, %(answer)s)
+RETURNING CASE WHEN %(soft)s::boolean THEN set_config('synchronous_commit', 'off', true) END;
+
+-- name: renew_lease
+-- Fenced: only the attempt that holds the lease may prolong it. Differs because a run that is being
+-- completed inside its job's own transaction is locked until that ends, and still held.
+WITH held AS MATERIALIZED (
+    SELECT id FROM payonce_runs
+    WHERE id = %(run_id)s AND attempt = %(attempt)s AND state = 'running'
+    FOR NO KEY UPDATE SKIP LOCKED
+), renewed AS (
+    UPDATE payonce_runs AS runs
+    SET lease_until = %(lease)s::float8
+        + coalesce(%(now)s::float8, extract(epoch FROM statement_timestamp())::float8)
+    FROM held
+    WHERE runs.id = held.id
+    RETURNING CASE WHEN %(soft)s::boolean THEN set_config('synchronous_commit', 'off', true) END
+)
+SELECT extract(epoch FROM clock_timestamp())::float8 AS clock,
+    EXISTS (SELECT FROM renewed) OR EXISTS (
+        SELECT FROM payonce_runs
+        WHERE id = %(run_id)s AND attempt = %(attempt)s AND state = 'running') AS kept;
+
+-- name: close_run
+-- Fenced: an attempt that lost its lease can't move the run.
+WITH clock AS MATERIALIZED (
+    SELECT coalesce(%(now)s::float8, extract(epoch FROM statement_timestamp())::float8) AS now
+), ours AS MATERIALIZED (
+    SELECT id, attempt FROM payonce_runs
+    WHERE id = %(run_id)s AND attempt = %(attempt)s AND state = 'running'
+    FOR NO KEY UPDATE
+), answer AS (
+    INSERT INTO payonce_payloads (codec, body)
+    SELECT %(codec)s::text, %(body)s::bytea FROM ours WHERE %(codec)s::text IS NOT NULL
+    RETURNING id
+), closed AS (
+    UPDATE payonce_runs AS runs
+    SET state = %(state)s, lease_owner = NULL, lease_until = NULL, retry_at = %(retry_at)s::float8,
+        kills = 0, killed_at = NULL, reason = %(reason)s, kind = %(kind)s, evidence = %(evidence)s,
+        fingerprint = %(fingerprint)s, wakes_on = %(wakes_on)s, world_code = %(world_code)s,
+        world_schema = %(world_schema)s, updated_at = clock.now,
+        result_id = coalesce((SELECT id FROM answer), runs.result_id)
+    FROM ours, clock
+    WHERE runs.id = ours.id
+), ended AS (
+    UPDATE payonce_attempts AS attempts
+    SET outcome = %(outcome)s, ended_at = clock.now, kind = %(kind)s, reason = %(reason)s,
+        error = %(error)s, fingerprint = %(fingerprint)s, at_step = %(at_step)s
+    FROM ours, clock
+    WHERE attempts.run_id = ours.id AND attempts.number = ours.attempt
+        AND attempts.outcome IS NULL
+), doubted AS (
+    UPDATE payonce_calls AS calls
+    SET state = 'in_doubt', reason = %(outlived)s, ended_at = clock.now
+    FROM ours, clock
+    WHERE calls.run_id = ours.id AND calls.state = 'intended'
+), drifted AS (
+    UPDATE payonce_calls AS calls SET drift = told.drift
+    FROM ours, unnest(%(drifted)s::bigint[], %(drifts)s::text[]) AS told (call_id, drift)
+    WHERE calls.id = told.call_id AND calls.run_id = ours.id AND calls.drift IS NULL
+        AND calls.state <> 'intended'
+), answered AS (
+    UPDATE payonce_deliveries AS deliveries SET answer = %(answer)s
+    FROM ours
+    WHERE deliveries.run_id = ours.id AND deliveries.attempt = ours.attempt
+        AND deliveries.answer IS NULL
+)
+SELECT id FROM ours;
+
+-- name: set_result
+-- A run completed inside the user's own transaction gets its value afterwards.
+WITH ours AS MATERIALIZED (
+    SELECT id FROM payonce_runs
+    WHERE id = %(run_id)s AND attempt = %(attempt)s AND state = 'done' AND result_id IS NULL
+    FOR NO KEY UPDATE
+), answer AS (
+    INSERT INTO payonce_payloads (codec, body)
+    SELECT %(codec)s::text, %(body)s::bytea FROM ours
+    RETURNING id
+)
+UPDATE payonce_runs AS runs
+SET result_id = answer.id,
+    updated_at = coalesce(%(now)s::float8, extract(epoch FROM statement_timestamp())::float8)
+FROM ours, answer
+WHERE runs.id = ours.id
+RETURNING runs.id;
+
+-- name: wake_run
+-- A person's word: the run may go on at once, whatever the world looks like.
+UPDATE payonce_runs
+SET state = 'waiting', retry_at = NULL, tries = 0, kills = 0,
+    updated_at = coalesce(%(now)s::float8, extract(epoch FROM statement_timestamp())::float8)
+WHERE id = %(run_id)s AND attempt = %(attempt)s AND state = 'parked'
+RETURNING id;
+
+-- name: add_intent
+-- Fenced and in time: no call is made by an attempt that lost its lease or let it expire.
+INSERT INTO payonce_calls
+    (run_id, attempt, step_key, occurrence, send, name, source, parent_id, state, model,
+     idempotency_key, drift, started_at)
+SELECT runs.id, runs.attempt, %(step_key)s, %(occurrence)s, %(send)s, %(name)s, %(source)s,
+    %(parent_id)s::bigint, 'intended', %(model)s, %(idempotency_key)s, %(drift)s,
+    clock.now
+FROM payonce_runs AS runs, (
+    SELECT coalesce(%(now)s::float8, extract(epoch FROM statement_timestamp())::float8) AS now
+) AS clock
+WHERE runs.id = %(run_id)s AND runs.attempt = %(attempt)s AND runs.state = 'running'
+    AND runs.lease_until > clock.now
+RETURNING id, CASE WHEN %(soft)s::boolean THEN set_config('synchronous_commit', 'off', true) END;
+
+-- name: complete_call
+-- Not fenced: a receipt that comes late is kept, never refused; the first receipt stays. A call is
+-- found by its place, and made anew where it is gone: an intent doesn't wait for the disk, so a
+-- crash of the database may take it away, and its number may be given out again.
+WITH clock AS MATERIALIZED (
+    SELECT coalesce(%(now)s::float8, extract(epoch FROM statement_timestamp())::float8) AS now,
+        CASE WHEN current_setting('synchronous_commit') = 'off'
+            THEN set_config('synchronous_commit', 'on', true) END
+), answer AS (
+    INSERT INTO payonce_payloads (codec, body)
+    SELECT %(codec)s::text, %(body)s::bytea
+    WHERE NOT EXISTS (
+        SELECT FROM payonce_calls
+        WHERE run_id = %(run_id)s AND step_key = %(step_key)s AND occurrence = %(occurrence)s
+            AND send = %(send)s AND state = 'paid')
+    RETURNING id
+), paid AS (
+    INSERT INTO payonce_calls AS calls
+        (run_id, attempt, step_key, occurrence, send, name, source, parent_id, state, model,
+         idempotency_key, drift, started_at, ended_at, answer_id, usage, cost_nanos, currency)
+    SELECT %(run_id)s, %(attempt)s, %(step_key)s, %(occurrence)s, %(send)s, %(name)s, %(source)s,
+        %(parent_id)s::bigint, 'paid', %(model)s, %(idempotency_key)s, %(drift)s, clock.now,
+        clock.now, answer.id, %(usage)s, %(cost_nanos)s::bigint, %(currency)s
+    FROM answer, clock
+    ON CONFLICT (run_id, step_key, occurrence, send) DO UPDATE
+    SET state = 'paid', answer_id = excluded.answer_id,
+        model = coalesce(excluded.model, calls.model), usage = excluded.usage,
+        cost_nanos = excluded.cost_nanos, currency = excluded.currency,
+        ended_at = excluded.ended_at,
+        reason = CASE WHEN calls.resolution IS NULL THEN NULL ELSE calls.reason END
+    WHERE calls.state <> 'paid'
+    RETURNING calls.run_id
+)
+UPDATE payonce_runs AS runs
+SET state = 'waiting', retry_at = NULL, tries = 0, kills = 0, updated_at = clock.now
+FROM paid, clock
+WHERE runs.id = paid.run_id AND runs.state = 'parked' AND runs.evidence = 'InDoubt';
+
+-- name: end_call
+-- Without a receipt: released or in doubt. A receipt that is there already wins. Differs because it
+-- finds the call by its place, as complete_call does, and for the same reason.
+INSERT INTO payonce_calls AS calls
+    (run_id, attempt, step_key, occurrence, send, name, source, parent_id, state, reason, model,
+     idempotency_key, drift, started_at, ended_at)
+SELECT %(run_id)s, %(attempt)s, %(step_key)s, %(occurrence)s, %(send)s, %(name)s, %(source)s,
+    %(parent_id)s::bigint, %(state)s, %(reason)s, %(model)s, %(idempotency_key)s, %(drift)s,
+    clock.now, clock.now
+FROM (SELECT coalesce(%(now)s::float8, extract(epoch FROM statement_timestamp())::float8) AS now)
+    AS clock
+ON CONFLICT (run_id, step_key, occurrence, send) DO UPDATE
+SET state = excluded.state, reason = excluded.reason, ended_at = excluded.ended_at
+WHERE calls.state IN ('intended', 'in_doubt')
+RETURNING CASE WHEN %(soft)s::boolean THEN set_config('synchronous_commit', 'off', true) END;
+
+-- name: reject_call
+-- The receipt stays, as waste; the step may be asked again.
+UPDATE payonce_calls SET rejected = 1, reason = %(reason)s
+WHERE id = %(call_id)s AND state = 'paid';
+
+-- name: resolve_call
+-- A person's word on a call in doubt, or on an answer that can't be rebuilt.
+UPDATE payonce_calls
+SET resolution = %(resolution)s, reason = %(reason)s,
+    state = CASE WHEN %(resolution)s::text = 'did_not_happen' THEN 'released' ELSE state END,
+    rejected = CASE WHEN %(resolution)s::text = 'pay_again' AND state = 'paid' THEN 1
+        ELSE rejected END
+WHERE id = %(call_id)s
+    AND (state = 'in_doubt' OR (state = 'paid' AND %(resolution)s::text = 'pay_again'))
+RETURNING id;
+
+-- name: calls_of_run
+-- All that a run knows of its calls, with every answer: replay is then a dict look-up.
+SELECT calls.*, payloads.codec AS answer_codec, payloads.body AS answer_body
+FROM payonce_calls AS calls
+LEFT JOIN payonce_payloads AS payloads ON payloads.id = calls.answer_id
+WHERE calls.run_id = %(run_id)s
+ORDER BY calls.step_key, calls.occurrence, calls.send;
+
+-- name: call_by_id
+-- One call, for a person to look at or to resolve.
+SELECT calls.*, payloads.codec AS answer_codec, payloads.body AS answer_body
+FROM payonce_calls AS calls
+LEFT JOIN payonce_payloads AS payloads ON payloads.id = calls.answer_id
+WHERE calls.id = %(call_id)s;
+
+-- name: list_runs
+-- The newest first; a NULL filter lets everything through. A step that only made captured calls,
+-- and has no cost of its own, is not counted beside them.
+SELECT runs.*, NULL::text AS result_codec, NULL::bytea AS result_body,
+    (SELECT count(*) FROM payonce_deliveries AS d WHERE d.run_id = runs.id) AS deliveries,
+    (SELECT count(*) FROM payonce_calls AS c
+     WHERE c.run_id = runs.id AND c.state = 'paid'
+        AND (c.source = 'capture' OR c.cost_nanos IS NOT NULL OR NOT EXISTS (
+            SELECT 1 FROM payonce_calls AS inner_
+            WHERE inner_.run_id = c.run_id AND inner_.parent_id = c.id))) AS paid,
+    (SELECT count(*) FROM payonce_calls AS c
+     WHERE c.run_id = runs.id AND c.state = 'in_doubt' AND c.resolution IS NULL
+        AND (c.source = 'capture' OR NOT EXISTS (
+            SELECT 1 FROM payonce_calls AS inner_
+            WHERE inner_.run_id = c.run_id AND inner_.parent_id = c.id))) AS in_doubt,
+    (SELECT count(*) FROM payonce_calls AS c WHERE c.run_id = runs.id AND c.rejected = 1)
+        AS rejected
+FROM (
+    SELECT * FROM payonce_runs
+    WHERE (%(state)s::text IS NULL OR state = %(state)s)
+        AND (%(job)s::text IS NULL OR job = %(job)s) AND (%(key)s::text IS NULL OR key = %(key)s)
+        AND (%(tenant)s::text IS NULL OR tenant = %(tenant)s)
+        AND (%(run_id)s::bigint IS NULL OR id = %(run_id)s)
+    ORDER BY updated_at DESC, id DESC
+    LIMIT %(limit)s
+) AS runs
+ORDER BY runs.updated_at DESC, runs.id DESC;
+
+-- name: schema_version
+-- The last migration that was applied.
+SELECT max(number) AS number FROM payonce_migrations;
+
+-- name: count_states
+-- How many runs are in which state.
+SELECT state, count(*) AS runs FROM payonce_runs GROUP BY state ORDER BY state;
+
+-- name: attempts_of_run
+-- In the order in which they held the lease.
+SELECT * FROM payonce_attempts WHERE run_id = %(run_id)s ORDER BY number;
+
+-- name: deliveries_of_run
+-- In the order in which they came.
+SELECT * FROM payonce_deliveries WHERE run_id = %(run_id)s ORDER BY id;
+
+-- name: size
+-- The bytes of all tables with their indexes. Differs because SQLite asks the file system.
+SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint AS bytes
+FROM pg_class AS c
+WHERE c.relnamespace = %(schema)s::regnamespace AND c.relkind = 'r'
+    AND c.relname LIKE 'payonce\_%%';
