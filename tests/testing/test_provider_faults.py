@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import anthropic
@@ -30,28 +30,6 @@ from payonce.testing import (
 )
 
 PROMPT = "[outline] of a book on bees"
-
-
-@pytest.fixture
-def provider() -> Iterator[MeteredProvider]:
-    """A provider in this process."""
-    with MeteredProvider() as provider:
-        yield provider
-
-
-@pytest.fixture
-def client(provider: MeteredProvider) -> Iterator[openai.OpenAI]:
-    """A client of it that does not retry."""
-    with openai.OpenAI(base_url=provider.openai_url, api_key="k", max_retries=0) as client:
-        yield client
-
-
-@pytest.fixture
-def claude(provider: MeteredProvider) -> Iterator[anthropic.Anthropic]:
-    """A client of it that does not retry."""
-    url = provider.anthropic_url
-    with anthropic.Anthropic(base_url=url, api_key="k", max_retries=0) as claude:
-        yield claude
 
 
 def respond(client: openai.OpenAI, **options: Any) -> Any:

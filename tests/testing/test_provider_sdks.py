@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import os
 import struct
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -43,21 +46,6 @@ def provider(request: pytest.FixtureRequest) -> Iterator[MeteredProvider]:
     """A provider in this process, with and without compression."""
     with MeteredProvider(gzip=request.param) as provider:
         yield provider
-
-
-@pytest.fixture
-def client(provider: MeteredProvider) -> Iterator[openai.OpenAI]:
-    """A client of it that does not retry."""
-    with openai.OpenAI(base_url=provider.openai_url, api_key="k", max_retries=0) as client:
-        yield client
-
-
-@pytest.fixture
-def claude(provider: MeteredProvider) -> Iterator[anthropic.Anthropic]:
-    """A client of it that does not retry."""
-    url = provider.anthropic_url
-    with anthropic.Anthropic(base_url=url, api_key="k", max_retries=0) as claude:
-        yield claude
 
 
 def test_chat_completion(provider: MeteredProvider, client: openai.OpenAI) -> None:
@@ -214,7 +202,7 @@ def test_what_is_no_request_is_refused_in_the_providers_words(
     with pytest.raises(anthropic.BadRequestError, match="max_tokens"):
         claude.post("/v1/messages", cast_to=object, body={"model": "m", "messages": []})
     with pytest.raises(openai.NotFoundError):
-        client.images.generate(prompt="a bee")
+        client.moderations.create(input="a bee")
     assert client.models.list().data == []
     assert [seen.status for seen in provider.requests] == [400, 400, 404, 200]
     assert provider.billed() == 0
@@ -258,15 +246,37 @@ def test_requests_show_the_headers_that_came() -> None:
     assert seen.headers["x-stainless-retry-count"] == "0"
 
 
-def test_environment_leads_sdks_to_the_provider(monkeypatch: pytest.MonkeyPatch) -> None:
+CHILD = """
+import os, anthropic, boto3, cohere, groq, openai
+from google import genai
+from mistralai.client import Mistral
+said = "[one] of each"
+messages = [{"role": "user", "content": said}]
+openai.OpenAI().responses.create(model="m", input=said)
+anthropic.Anthropic().messages.create(model="m", max_tokens=9, messages=messages)
+anthropic.AnthropicBedrock().messages.create(
+    model="anthropic.m", max_tokens=9, messages=messages)
+boto3.client("bedrock-runtime").converse(
+    modelId="m", messages=[{"role": "user", "content": [{"text": said}]}])
+gemini = genai.Client()
+gemini.models.generate_content(model="m", contents=said)
+Mistral(server_url=os.environ["MISTRAL_SERVER_URL"], api_key=os.environ["MISTRAL_API_KEY"]
+    ).chat.complete(model="m", messages=messages)
+cohere.ClientV2().chat(model="m", messages=messages)
+groq.Groq().chat.completions.create(model="m", messages=messages)
+"""
+
+
+def test_environment_leads_sdks_to_the_provider() -> None:
     """Clients that take all from the environment call the provider."""
     with MeteredProvider() as provider:
-        for name, value in provider.environ().items():
-            monkeypatch.setenv(name, value)
-        with openai.OpenAI() as client, anthropic.Anthropic() as claude:
-            client.responses.create(**RESPONSE)
-            claude.messages.create(**MESSAGE)
-        assert provider.billed() == 2
+        environment = {**os.environ, **provider.environ()}
+        subprocess.run([sys.executable, "-c", CHILD], env=environment, check=True, timeout=120)
+        paid = sorted(call.provider for call in provider.bill)
+    assert provider.billed("one") == 8
+    assert paid == sorted(
+        ["openai", "anthropic", "bedrock", "bedrock", "gemini", "mistral", "cohere", "groq"]
+    )
 
 
 def test_stopped_provider_answers_nobody() -> None:

@@ -8,11 +8,13 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from payonce.testing.asking import Answer, Ask, Request, ToolCall
 from payonce.testing.bill import Bill, BilledCall
 from payonce.testing.example import example
 from payonce.testing.faults import Fault, FaultQueue, Hook
+from payonce.testing.idempotency import IdempotencyKeys
 from payonce.testing.prices import DEFAULT_PRICES, Price, price_of
 from payonce.testing.wire import Wire
 
@@ -55,6 +57,7 @@ class Desk:
     latency: float = 0.0
     gzip: bool = False
     faults: FaultQueue = field(default_factory=FaultQueue)
+    keys: IdempotencyKeys = field(default_factory=IdempotencyKeys)
     stopping: threading.Event = field(default_factory=threading.Event)
     _seen: list[SeenRequest] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -80,11 +83,22 @@ class Desk:
     def serve(
         self, wire: Wire, ask: Ask, fault: Fault, request: Request
     ) -> tuple[Answer, BilledCall | None]:
-        """Bill the call as the fault says, and make up its answer."""
+        """Bill the call as the fault says, and make up its answer.
+
+        Raises:
+            KeyMisused: its idempotency key came with another request before.
+        """
+        key = request.headers.get("idempotency-key") if wire.honours_keys else None
+        answer: Answer
+        call: BilledCall | None
         if not fault.billed:
             answer, call = self._answer(ask, fault, 0), None
-        else:
+        elif key is None:
             answer, call = self._charge(wire, ask, fault, request)
+        else:
+            sha = hashlib.sha256(request.path.encode() + request.content).hexdigest()
+            charge = partial(self._charge, wire, ask, fault, request)
+            answer, call = self.keys.once(key, sha, charge)
         if self.hook is not None:
             self.hook(call)
         self.stopping.wait(self.latency)
@@ -105,7 +119,8 @@ class Desk:
             answer = self._answer(ask, fault, n)
             answers.append(answer)
             output_tokens = wire.output_tokens(answer)
-            cost = price_of(ask.model, self.prices).cost(ask.input_tokens, output_tokens)
+            price = price_of(ask.model, self.prices, wire.price)
+            cost = price.cost(ask.input_tokens, output_tokens)
             return BilledCall(
                 at=time.time(),
                 n=n,

@@ -14,14 +14,15 @@ _FORMATS = {
     "uri": "https://example.com/",
     "uuid": "00000000-0000-4000-8000-000000000001",
 }
-_DEEPEST = 12
+_DEEP, _DEEPEST = 4, 12
 
 
 def example(schema: Schema, text: str) -> Any:
     """The simplest value that a schema allows, with `text` wherever it wants a string.
 
-    Objects have what they require (everything, where nothing is), lists one element. A
-    `pattern` isn't followed.
+    Objects have what they require (everything, where nothing is), lists one element; deep down,
+    where a schema may refer to itself, null and the empty list are taken. A `pattern` isn't
+    followed.
 
     Raises:
         ValueError: the schema requires itself, or refers to what it doesn't define.
@@ -32,7 +33,7 @@ def example(schema: Schema, text: str) -> Any:
 def _value(schema: Schema, text: str, root: Schema, depth: int) -> Any:
     if depth > _DEEPEST:
         raise ValueError("the schema requires itself without end")
-    schema = _resolved(schema, root)
+    schema = _resolved(schema, root, deep=depth > _DEEP)
     if "const" in schema:
         return schema["const"]
     if schema.get("enum"):
@@ -42,7 +43,7 @@ def _value(schema: Schema, text: str, root: Schema, depth: int) -> Any:
             return _object(schema, text, root, depth)
         case "array":
             items = schema.get("items") or {}
-            count = max(1, int(schema.get("minItems") or 1))
+            count = int(schema.get("minItems") or (depth <= _DEEP))
             return [_value(items, text, root, depth + 1) for _ in range(count)]
         case "integer" | "number":
             return _number(schema)
@@ -53,21 +54,21 @@ def _value(schema: Schema, text: str, root: Schema, depth: int) -> Any:
     return _string(schema, text)
 
 
-def _resolved(schema: Schema, root: Schema) -> Schema:
-    """Follow references, join `allOf`, and take the first alternative that is not null."""
+def _resolved(schema: Schema, root: Schema, *, deep: bool) -> Schema:
+    """Follow references, join `allOf`, and take an alternative: null deep down, else the first."""
     if "$ref" in schema:
         target: Any = root
-        for name in str(schema["$ref"]).removeprefix("#/").split("/"):
+        for name in filter(None, str(schema["$ref"]).removeprefix("#").split("/")):
             target = target.get(name)
             if not isinstance(target, Mapping):
                 raise ValueError(f"the schema does not define {schema['$ref']}")
-        return _resolved(target, root)
+        return _resolved(target, root, deep=deep)
     for word in ("anyOf", "oneOf"):
         if schema.get(word):
-            options = [_resolved(option, root) for option in schema[word]]
-            return next((o for o in options if _kind(o) != "null"), options[0])
+            options = [_resolved(option, root, deep=deep) for option in schema[word]]
+            return next((o for o in options if (_kind(o) == "null") == deep), options[0])
     if schema.get("allOf"):
-        parts = [_resolved(part, root) for part in schema["allOf"]]
+        parts = [_resolved(part, root, deep=deep) for part in schema["allOf"]]
         properties = {k: v for part in parts for k, v in part.get("properties", {}).items()}
         required = [name for part in parts for name in part.get("required", ())]
         joined = {k: v for part in parts for k, v in part.items()}

@@ -13,15 +13,17 @@ from itertools import islice
 from socketserver import TCPServer, ThreadingMixIn
 from typing import Any, cast
 
-from payonce.testing import control
+from payonce.testing import control, free, rest
 from payonce.testing.asking import Answer, Body, Request
 from payonce.testing.bill import BilledCall
 from payonce.testing.desk import Desk
 from payonce.testing.faults import Fault
+from payonce.testing.idempotency import KeyMisused
 from payonce.testing.routes import Route, route_of, words_at
 from payonce.testing.wire import Blob, Wire, Words
 
 _GZIP = 31
+_PART = 1024
 
 
 class ProviderServer(ThreadingMixIn, TCPServer):
@@ -76,26 +78,39 @@ class Exchange(BaseHTTPRequestHandler):
         """Print nothing: `requests` has it all."""
 
     def do_GET(self) -> None:
-        """Answer the control endpoint and the list of models; nothing here is billed."""
+        """Answer the control endpoint, and what asks for something; nothing here is billed."""
         self._begin()
         if self.path.startswith(control.ROOT):
             return self._json(*control.answer("GET", self.path, b"", self.desk))
-        self._number = self.desk.arrive("", self._request)
-        if self._request.path == "/v1/models":
-            return self._json(200, {"object": "list", "data": [], "has_more": False})
-        return self._refuse(Fault("status", status=404))
+        path, query = self._request.path, self.path.partition("?")[2]
+        if path.startswith(rest.ROOT):
+            self._number = self.desk.arrive("", self._request)
+            return self._json(200, rest.listed(path, query, self.desk.bill.calls))
+        return self._give("GET")
 
     def do_POST(self) -> None:
-        """Answer a paid call, or the control endpoint."""
+        """Answer a paid call, one that costs nothing, or the control endpoint."""
         self._begin()
         if self.path.startswith(control.ROOT):
             said = control.answer("POST", self.path, self._request.content, self.desk)
             return self._json(*said)
-        route = route_of(self._request.path)
-        if route is None:
-            self._number = self.desk.arrive("", self._request)
+        route = None if free.known("POST", self._request) else route_of(self._request.path)
+        return self._give("POST") if route is None else self._sell(route)
+
+    def do_PUT(self) -> None:
+        """Answer as a POST."""
+        self.do_POST()
+
+    def do_PATCH(self) -> None:
+        """Answer as a POST."""
+        self.do_POST()
+
+    def _give(self, method: str) -> None:
+        self._number = self.desk.arrive("", self._request)
+        said = free.answer(method, self._request)
+        if said is None:
             return self._refuse(Fault("status", status=404, code="unknown_url"))
-        return self._sell(route)
+        return self._json(200, said)
 
     def _begin(self) -> None:
         self._number = None
@@ -125,9 +140,13 @@ class Exchange(BaseHTTPRequestHandler):
             return self._refuse(Fault("status", status=400, message=str(exc)))
         self._number = self.desk.arrive(ask.label, request)
         fault = self.desk.faults.take(ask.label)
-        answer, call = self.desk.serve(wire, ask, fault, request)
+        try:
+            answer, call = self.desk.serve(wire, ask, fault, request)
+        except KeyMisused as exc:
+            said = f"Keys for idempotent requests can only be used with one request: {exc}"
+            return self._refuse(Fault("status", status=400, code="idempotency_error", message=said))
         if fault.ending == "answer" and fault.after_events and ask.stream:
-            return self._stream(wire, self._paused(wire.events(answer), fault, call))
+            return self._stream(wire.stream_kind, self._paused(wire.events(answer), fault, call))
         self.desk.pause(fault, call)
         return self._end(wire, answer, fault)
 
@@ -149,11 +168,15 @@ class Exchange(BaseHTTPRequestHandler):
                 self._refuse(fault)
             case "error_event":
                 said = wire.error_event(fault, self._request_id)
-                self._stream(wire, [*islice(wire.events(answer), fault.after_events), said])
+                self._stream(
+                    wire.stream_kind, [*islice(wire.events(answer), fault.after_events), said]
+                )
             case "cut" if stream:
-                self._stream(wire, islice(wire.events(answer), fault.after_events), cut=True)
+                self._stream(
+                    wire.stream_kind, islice(wire.events(answer), fault.after_events), cut=True
+                )
             case "answer" if stream:
-                self._stream(wire, wire.events(answer))
+                self._stream(wire.stream_kind, wire.events(answer))
             case _:
                 whole = wire.whole(answer)
                 cut = fault.ending == "cut"
@@ -178,6 +201,10 @@ class Exchange(BaseHTTPRequestHandler):
         self._send(status, Blob("application/json", content), headers or {}, cut=cut)
 
     def _send(self, status: int, blob: Blob, headers: Mapping[str, str], *, cut: bool) -> None:
+        if blob.chunked:
+            end = len(blob.content) // 2 if cut else len(blob.content)
+            parts = (blob.content[at : min(at + _PART, end)] for at in range(0, end, _PART))
+            return self._stream(blob.kind, parts, cut=cut)
         content, packing = blob.content, self._packing()
         if packing is not None:
             content = packing.compress(content) + packing.flush()
@@ -187,10 +214,10 @@ class Exchange(BaseHTTPRequestHandler):
         if cut:
             self._hang_up()
 
-    def _stream(self, wire: Wire, frames: Iterable[bytes], cut: bool = False) -> None:
+    def _stream(self, kind: str, frames: Iterable[bytes], cut: bool = False) -> None:
         packing = self._packing()
-        kind = {"content-type": wire.stream_kind, "transfer-encoding": "chunked"}
-        self._head(200, kind, packed=packing is not None)
+        headers = {"content-type": kind, "transfer-encoding": "chunked"}
+        self._head(200, headers, packed=packing is not None)
         for frame in frames:
             if packing is not None:
                 frame = packing.compress(frame) + packing.flush(zlib.Z_SYNC_FLUSH)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email.policy
+import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from email.message import EmailMessage, Message
@@ -16,6 +17,11 @@ class Upload:
 
     name: str
     content: bytes
+
+    @property
+    def digest(self) -> str:
+        """What tells the content from another's."""
+        return hashlib.sha256(self.content).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)

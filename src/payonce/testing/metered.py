@@ -66,8 +66,37 @@ class Metered(ABC):
         """The `base_url` of google-genai's `HttpOptions`."""
         return f"{self.url}/gemini"
 
+    @property
+    def mistral_url(self) -> str:
+        """The `server_url` of mistralai's client."""
+        return f"{self.url}/mistral"
+
+    @property
+    def cohere_url(self) -> str:
+        """The `base_url` of Cohere's clients."""
+        return f"{self.url}/cohere"
+
+    @property
+    def groq_url(self) -> str:
+        """The `base_url` of Groq's client."""
+        return f"{self.url}/groq"
+
+    @property
+    def together_url(self) -> str:
+        """The `base_url` of Together's client."""
+        return f"{self.url}/together"
+
+    @property
+    def rest_url(self) -> str:
+        """Where the billed API that is no model has its collections: `f"{rest_url}/v1/charges"`."""
+        return f"{self.url}/rest"
+
     def environ(self) -> dict[str, str]:
-        """What to add to a child process's environment, so that its SDKs call this provider."""
+        """What to add to a child process's environment, so that its SDKs call this provider.
+
+        mistralai reads no variable for its address: pass it `server_url=os.environ[...]` with our
+        `MISTRAL_SERVER_URL`; in the same way `METERED_REST_URL` is our own.
+        """
         return {
             "OPENAI_BASE_URL": self.openai_url,
             "OPENAI_API_KEY": "sk-metered",
@@ -81,6 +110,15 @@ class Metered(ABC):
             "AWS_REGION": "us-east-1",
             "GOOGLE_GEMINI_BASE_URL": self.gemini_url,
             "GEMINI_API_KEY": "metered",
+            "MISTRAL_SERVER_URL": self.mistral_url,
+            "MISTRAL_API_KEY": "metered",
+            "METERED_REST_URL": self.rest_url,
+            "CO_API_URL": self.cohere_url,
+            "CO_API_KEY": "metered",
+            "GROQ_BASE_URL": self.groq_url,
+            "GROQ_API_KEY": "metered",
+            "TOGETHER_BASE_URL": self.together_url,
+            "TOGETHER_API_KEY": "metered",
         }
 
     def billed(self, label: str | None = None) -> int:

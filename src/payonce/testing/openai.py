@@ -76,9 +76,7 @@ class ChatCompletions(OpenAIErrors, Wire):
             "annotations": [],
         }
         if answer.tool_call is not None:
-            function = {"name": answer.tool_call.name, "arguments": answer.tool_call.arguments}
-            call = {"id": f"call_{answer.id}", "type": "function", "function": function}
-            message |= {"content": None, "tool_calls": [call]}
+            message |= {"content": None, "tool_calls": called(answer)}
         choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": answer.finish}
         return {
             **self.head(answer, "chat.completion"),
@@ -140,6 +138,13 @@ def deltas(answer: Answer) -> Iterator[Body]:
     yield {"role": "assistant", "content": None, "tool_calls": [opening]}
     for piece in call.pieces:
         yield {"tool_calls": [{"index": 0, "function": {"arguments": piece}}]}
+
+
+def called(answer: Answer) -> list[Body]:
+    """The tool's call as a message has it whole."""
+    assert answer.tool_call is not None
+    function = {"name": answer.tool_call.name, "arguments": answer.tool_call.arguments}
+    return [{"id": f"call_{answer.id}", "type": "function", "function": function}]
 
 
 def functions(tools: Any) -> Mapping[str, Body]:

@@ -9,32 +9,65 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from payonce.testing.anthropic import Messages
+from payonce.testing.anthropic import AnthropicErrors, Messages
 from payonce.testing.bedrock import BedrockErrors, Converse
 from payonce.testing.bedrock_invoke import InvokeModel
+from payonce.testing.cohere import CohereChat, CohereEmbed, CohereErrors, CohereRerank
 from payonce.testing.gemini import GeminiErrors, GenerateContent
 from payonce.testing.gemini_embeddings import EmbedContents
+from payonce.testing.groq import GroqChat, GroqErrors, GroqTranscriptions
+from payonce.testing.mistral import MistralChat, MistralEmbeddings, MistralErrors
 from payonce.testing.openai import ChatCompletions, OpenAIErrors
+from payonce.testing.openai_audio import Speech, Transcriptions
 from payonce.testing.openai_embeddings import Embeddings
+from payonce.testing.openai_images import ImageEdits, Images
 from payonce.testing.openai_responses import Responses
+from payonce.testing.rest import ROOT, Rest, RestErrors
+from payonce.testing.together import (
+    TogetherChat,
+    TogetherEmbeddings,
+    TogetherErrors,
+    TogetherImages,
+)
 from payonce.testing.wire import Wire, Words
 
+_SPOKEN = r"audio/(transcriptions|translations)"
+_GEMINI = r"/gemini/.+/(?P<model>[^/]+):"
+_BEDROCK = r"/bedrock/model/(?P<model>[^/]+)/"
 _WIRES: Mapping[str, Wire] = {
     r"/v1/chat/completions": ChatCompletions(),
     r"/v1/responses": Responses(),
     r"/v1/embeddings": Embeddings(),
+    r"/v1/images/generations": Images(),
+    r"/v1/images/edits": ImageEdits(),
+    r"/v1/audio/speech": Speech(),
+    rf"/v1/{_SPOKEN}": Transcriptions(),
     r"/v1/messages": Messages(),
-    r"/bedrock/model/(?P<model>[^/]+)/(?P<verb>converse|converse-stream)": Converse(),
-    r"/bedrock/model/(?P<model>[^/]+)/(?P<verb>invoke|invoke-with-response-stream)": InvokeModel(),
-    r"/gemini/.+/(?P<model>[^/]+):(?P<verb>generateContent|streamGenerateContent)": (
-        GenerateContent()
-    ),
-    r"/gemini/.+/(?P<model>[^/]+):(?P<verb>embedContent|batchEmbedContents)": EmbedContents(),
+    rf"{_BEDROCK}(?P<verb>converse|converse-stream)": Converse(),
+    rf"{_BEDROCK}(?P<verb>invoke|invoke-with-response-stream)": InvokeModel(),
+    rf"{_GEMINI}(?P<verb>generateContent|streamGenerateContent)": GenerateContent(),
+    rf"{_GEMINI}(?P<verb>embedContent|batchEmbedContents)": EmbedContents(),
+    r"/mistral/v1/chat/completions": MistralChat(),
+    r"/mistral/v1/embeddings": MistralEmbeddings(),
+    r"/cohere/v2/chat": CohereChat(),
+    r"/cohere/v2/embed": CohereEmbed(),
+    r"/cohere/v2/rerank": CohereRerank(),
+    r"/groq/openai/v1/chat/completions": GroqChat(),
+    rf"/groq/openai/v1/{_SPOKEN}": GroqTranscriptions(),
+    r"/together/v1/chat/completions": TogetherChat(),
+    r"/together/v1/embeddings": TogetherEmbeddings(),
+    r"/together/v1/images/generations": TogetherImages(),
+    rf"{ROOT}(.+/)?(?P<collection>[^/]+)": Rest(),
 }
 _ROUTES = [(re.compile(path), wire) for path, wire in _WIRES.items()]
 _WORDS: Mapping[str, Words] = {
     "bedrock": BedrockErrors(),
+    "cohere": CohereErrors(),
     "gemini": GeminiErrors(),
+    "groq": GroqErrors(),
+    "mistral": MistralErrors(),
+    "rest": RestErrors(),
+    "together": TogetherErrors(),
 }
 
 
@@ -56,4 +89,6 @@ def route_of(path: str) -> Route | None:
 
 def words_at(path: str) -> Words:
     """In whose words an unknown path is refused."""
+    if path.startswith("/v1/messages"):
+        return AnthropicErrors()
     return _WORDS.get(path.split("/")[1], OpenAIErrors())

@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from payonce.testing.asking import Answer, Ask, Body, Request
 from payonce.testing.faults import Fault
+from payonce.testing.prices import Price
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +24,11 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """An answer that is no JSON."""
+    """An answer that is no JSON; `chunked`, its length isn't told before."""
 
     kind: str
     content: bytes
+    chunked: bool = False
 
 
 class Words(ABC):
@@ -41,9 +43,15 @@ class Words(ABC):
 
 
 class Wire(Words):
-    """One provider's format of one endpoint."""
+    """One provider's format of one endpoint.
+
+    `price` is that of models which the provider's table doesn't name, `honours_keys` says that an
+    `Idempotency-Key` is billed once.
+    """
 
     stream_kind: ClassVar[str] = "text/event-stream; charset=utf-8"
+    price: ClassVar[Price | None] = None
+    honours_keys: ClassVar[bool] = False
 
     @abstractmethod
     def read(self, request: Request) -> Ask:
