@@ -189,14 +189,16 @@ def test_other_requests_pass_through(
 
     def work() -> None:
         gpt.models.list()
-        with pytest.raises(anthropic.NotFoundError):
-            claude.messages.count_tokens(
-                model="claude-opus-5", messages=[{"role": "user", "content": "Hello."}]
-            )
+        with pytest.raises(openai.NotFoundError):
+            gpt.moderations.create(input="Hello.")
+        claude.messages.count_tokens(
+            model="claude-opus-5", messages=[{"role": "user", "content": "Hello."}]
+        )
 
     Batch(app, work).twice()
     assert [seen.path for seen in provider.requests] == [
         "/v1/models",
+        "/v1/moderations",
         "/v1/messages/count_tokens",
     ] * 2
 
