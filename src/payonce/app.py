@@ -234,6 +234,7 @@ class Payonce:
         drift: Literal["pay", "park"] = "pay",
         ignore: Sequence[str] = (),
         sketches: bool = True,
+        strict: bool = False,
     ) -> Capture:
         """Journal each billed call that an LLM SDK makes inside a run, and replay it.
 
@@ -247,17 +248,25 @@ class Payonce:
                 `"metadata.sent_at"` or `"messages.*.id"`.
             sketches: keep a sketch of each request with its receipt (the beginning of each value,
                 secrets masked), so that drift can be shown; False keeps nothing of requests.
+            strict: refuse a version of a library whose insides are unknown, and which therefore
+                can't be captured; else it is warned of once, and passes through.
 
         Returns:
             What was installed; its `release()` takes it out again.
 
         Raises:
-            ConfigError: an argument is none that could work.
+            ConfigError: an argument is none that could work, or `strict` refuses a library.
         """
         from payonce.capture import install
 
         self._capture = install(
-            self, hosts=hosts, outside=outside, drift=drift, ignore=ignore, sketches=sketches
+            self,
+            hosts=hosts,
+            outside=outside,
+            drift=drift,
+            ignore=ignore,
+            sketches=sketches,
+            strict=strict,
         )
         return self._capture
 

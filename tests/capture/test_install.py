@@ -11,7 +11,6 @@ import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import httpx
@@ -22,7 +21,6 @@ from tests.capture.asking import chat, client_for, message, plain
 from tests.capture.conftest import Batch
 
 import payonce
-from payonce.capture import httpx_hook
 from payonce.model import Call
 from payonce.testing import MeteredProvider
 
@@ -162,29 +160,6 @@ def test_a_second_install_hooks_nothing_twice(
     Batch(app, lambda: plain(chat(gpt))).twice()
     assert len(calls()) == provider.billed("outline") == 1
     second.release()
-
-
-def test_release_takes_everything_out(app: payonce.Payonce) -> None:
-    """After the last release the clients are as they were."""
-    capture = app.capture()
-    assert hasattr(httpx2.Client._transport_for_url, "__wrapped__")
-    capture.release()
-    capture.release()
-    for function in (httpx.Client._transport_for_url, httpx2.AsyncClient._transport_for_url):
-        assert not hasattr(function, "__wrapped__")
-    assert httpx_hook._finder not in sys.meta_path
-
-
-def test_an_unknown_httpx_is_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
-    """A version without the hooked place passes through, with a clear warning for each client."""
-    strange = ModuleType("httpx")
-    strange.__dict__["Client"] = type("Client", (), {})
-    strange.__dict__["AsyncClient"] = type("AsyncClient", (), {})
-    httpx_hook._hook(strange)
-    assert [record.getMessage().partition(":")[0] for record in caplog.records] == [
-        "httpx.Client has no _transport_for_url",
-        "httpx.AsyncClient has no _transport_for_url",
-    ]
 
 
 def test_a_bad_host_is_refused(app: payonce.Payonce) -> None:

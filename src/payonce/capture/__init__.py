@@ -52,6 +52,7 @@ def install(
     drift: Rule = "pay",
     ignore: Sequence[str] = (),
     sketches: bool = True,
+    strict: bool = False,
 ) -> Capture:
     """Capture what is billed inside the runs of an app; installed again, it is told anew.
 
@@ -67,18 +68,26 @@ def install(
             receipt lies unused: `"pay"` pays for it and tells, `"park"` parks the run before.
         ignore: dotted JSON paths that are no part of a call's identity.
         sketches: whether a receipt keeps a sketch of its request.
+        strict: whether a library that can't be captured, because its insides are unknown, is
+            refused, now or when it is imported; else it is warned of and passes through.
 
     Raises:
         ConfigError: `hosts` or `ignore` is no list, or a host is not given as `host` or
-            `host:port`; `outside` or `drift` is another word.
+            `host:port`; `outside` or `drift` is another word; a strict app meets an unknown
+            library.
     """
     _refuse_unfit(hosts, ignore, outside=outside, drift=drift)
     terms = Terms(in_doubt, drift, tuple(ignore), sketches)
-    settings = Settings(app, frozenset(host.lower() for host in hosts), outside, terms)
+    settings = Settings(app, frozenset(host.lower() for host in hosts), outside, terms, strict)
+    capture = Capture(settings)
     registry.add(settings)
-    for hook in _HOOKS:
-        hook.install()
-    return Capture(settings)
+    try:
+        for hook in _HOOKS:
+            hook.install()
+    except BaseException:
+        capture.release()
+        raise
+    return capture
 
 
 def _refuse_unfit(hosts: Sequence[str], ignore: Sequence[str], **words: str) -> None:

@@ -7,18 +7,17 @@ the rest of its streams is read first: it is paid for.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from functools import wraps
+from inspect import unwrap
 from types import ModuleType
 from typing import Any
 
 from payonce.capture.hooking import OnImport, Places
 from payonce.capture.httpx_lines import left_by, recording_transport
-from payonce.capture.registry import is_of_interest
+from payonce.capture.registry import is_of_interest, unknown
 
-_PLACE = "_transport_for_url"
-_log = logging.getLogger("payonce")
+_PLACE, _SENDER = "_transport_for_url", "_send_single_request"
 _places = Places()
 
 
@@ -35,26 +34,26 @@ def uninstall() -> None:
 
 def _hook(module: ModuleType) -> None:
     """Hook a module's clients; `httpx` may be an alias of `httpx2`, which is hooked once."""
-    for name, closes, wrap in (
-        ("Client", ("close", "__exit__"), _closing),
-        ("AsyncClient", ("aclose", "__aexit__"), _aclosing),
-    ):
-        client = getattr(module, name, None)
-        if _places.has(client, _PLACE):
+    lacks = [name for name in _CLIENTS if not _is_known(getattr(module, name, None))]
+    if lacks:
+        unknown(module, " and no ".join(f"{name}.{_PLACE}" for name in lacks))
+    for name in _CLIENTS:
+        client: Any = getattr(module, name, None)
+        if name in lacks or _places.has(client, _PLACE):
             continue
-        original = getattr(client, _PLACE, None)
-        if not isinstance(client, type) or original is None:
-            _log.warning(
-                "%s.%s has no %s: this version is unknown to payonce, and what it sends is not "
-                "captured",
-                module.__name__,
-                name,
-                _PLACE,
-            )
-            continue
-        _places.put(client, _PLACE, _wrapped(original, module))
+        _places.put(client, _PLACE, _wrapped(getattr(client, _PLACE), module))
+        closes, wrap = _CLIENTS[name]
         for close in closes:
             _places.put(client, close, wrap(getattr(client, close)))
+
+
+def _is_known(client: Any) -> bool:
+    """Whether a client's sending goes by the place that is hooked."""
+    sender = getattr(client, _SENDER, None)
+    if not isinstance(client, type) or not callable(sender):
+        return False
+    code = getattr(unwrap(sender), "__code__", None)
+    return callable(getattr(client, _PLACE, None)) and (code is None or _PLACE in code.co_names)
 
 
 def _wrapped(original: Callable[..., Any], module: ModuleType) -> Callable[..., Any]:
@@ -90,4 +89,8 @@ def _aclosing(original: Callable[..., Any]) -> Callable[..., Any]:
     return aclose
 
 
+_CLIENTS = {
+    "Client": (("close", "__exit__"), _closing),
+    "AsyncClient": (("aclose", "__aexit__"), _aclosing),
+}
 _finder = OnImport(_hook, "httpx", "httpx2")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Literal
 
 from payonce.capture.recognise import Billed, Sent, Terms, recognise
 from payonce.capture.recording import is_sending
 from payonce.capture.wire import let_through
-from payonce.errors import OutsideRun
+from payonce.errors import ConfigError, OutsideRun
 from payonce.scope import RunScope, current
 
 Outside = Literal["pass", "refuse"]
@@ -23,6 +25,7 @@ class Settings:
     hosts: frozenset[str]
     outside: Outside
     terms: Terms
+    strict: bool = False
 
     def recognise(self, sent: Sent) -> Billed | None:
         """Whether this app holds a request for a billed call."""
@@ -30,6 +33,8 @@ class Settings:
 
 
 _settings: dict[int, Settings] = {}
+_unknown: set[str] = set()
+_log = logging.getLogger("payonce")
 _lock = threading.Lock()
 
 
@@ -44,6 +49,31 @@ def remove(app: object) -> bool:
     with _lock:
         _settings.pop(id(app), None)
         return not _settings
+
+
+def unknown(module: ModuleType, lacks: str) -> None:
+    """Tell once that a version of a library can't be captured; a strict app refuses it.
+
+    Args:
+        module: the library.
+        lacks: what it was to be hooked at, such as "Client._transport_for_url".
+
+    Raises:
+        ConfigError: an app that captures is strict.
+    """
+    which = f"{module.__name__} {getattr(module, '__version__', 'of no version')}"
+    what = f"{which} is unknown to payonce: it has no {lacks}, so what it sends is not captured"
+    if any(each.strict for each in list(_settings.values())):
+        raise ConfigError(
+            what, f"Install a version of {module.__name__} that payonce knows, or leave out strict."
+        )
+    if which not in _unknown:
+        _unknown.add(which)
+        _log.warning(
+            "%s, and is paid for again in each attempt. Install a version that payonce knows; "
+            "app.capture(strict=True) refuses to go on without.",
+            what,
+        )
 
 
 def is_of_interest() -> bool:
