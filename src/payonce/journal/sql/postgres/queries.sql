@@ -335,5 +335,6 @@ SELECT * FROM payonce_deliveries WHERE run_id = %(run_id)s ORDER BY id;
 -- The bytes of all tables with their indexes. Differs because SQLite asks the file system.
 SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint AS bytes
 FROM pg_class AS c
-WHERE c.relnamespace = %(schema)s::regnamespace AND c.relkind = 'r'
+JOIN pg_namespace AS n ON n.oid = c.relnamespace
+WHERE n.nspname = %(schema)s AND c.relkind = 'r'
     AND c.relname LIKE 'payonce\_%%';
