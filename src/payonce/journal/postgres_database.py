@@ -46,7 +46,7 @@ class _Link(Connection[Row]):
         """Wait as psycopg does, but not for ever."""
         return super().wait(gen, interval, self.patience if timeout is None else timeout)
 
-    def __del__(self) -> None:
+    def __del__(self, _warn: Any = None, /) -> None:
         """Let libpq's part close itself, in the process that opened it, without a warning."""
 
 
