@@ -15,6 +15,7 @@ import pytest
 from payonce.testing import (
     MeteredProvider,
     SpawnedProvider,
+    call_tool,
     hook,
     read_bill,
     reply,
@@ -68,6 +69,19 @@ def test_faults_are_told_over_http(provider: SpawnedProvider) -> None:
     assert [seen.status for seen in provider.requests] == [200, 503, 200]
     assert provider.requests[0].headers["content-type"] == "application/json"
     assert (provider.billed(), provider.received("outline")) == (3, 2)
+
+
+def test_tool_is_called_from_another_process(bill: Path) -> None:
+    """What a test wants the provider to call reaches it, in torn streams too."""
+    with spawn_provider(bill, fragment=3) as provider:
+        provider.fail("outline", call_tool("weather", {"city": "Oslo"}))
+        with (
+            openai.OpenAI(base_url=provider.openai_url, api_key="k", max_retries=0) as client,
+            client.responses.stream(model="m", input="[outline]") as stream,
+        ):
+            [item] = stream.get_final_response().output
+    assert item.type == "function_call"
+    assert json.loads(item.arguments) == {"city": "Oslo"}
 
 
 def test_function_does_not_leave_its_process(provider: SpawnedProvider) -> None:

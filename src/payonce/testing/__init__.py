@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from payonce.testing.faults import cut as cut
     from payonce.testing.faults import drop as drop
     from payonce.testing.faults import error_event as error_event
+    from payonce.testing.faults import gateway as gateway
     from payonce.testing.faults import hold as hold
     from payonce.testing.faults import hook as hook
     from payonce.testing.faults import insufficient_quota as insufficient_quota
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from payonce.testing.faults import slow as slow
     from payonce.testing.faults import stall as stall
     from payonce.testing.faults import status as status
+    from payonce.testing.known import KnownRefusal as KnownRefusal
+    from payonce.testing.known import refusals as refusals
     from payonce.testing.prices import Price as Price
     from payonce.testing.provider import MeteredProvider as MeteredProvider
     from payonce.testing.provider_process import SpawnedProvider as SpawnedProvider
@@ -44,6 +47,7 @@ _HOME = {
     "BilledCall": "bill",
     "Fault": "faults",
     "Hold": "faults",
+    "KnownRefusal": "known",
     "MeteredProvider": "provider",
     "Price": "prices",
     "QueueDelivery": "task",
@@ -55,10 +59,12 @@ _HOME = {
     "cut": "faults",
     "drop": "faults",
     "error_event": "faults",
+    "gateway": "faults",
     "hold": "faults",
     "hook": "faults",
     "insufficient_quota": "faults",
     "read_bill": "bill",
+    "refusals": "known",
     "reply": "faults",
     "slow": "faults",
     "spawn_provider": "provider_process",
@@ -73,6 +79,7 @@ __all__ = [
     "BilledCall",
     "Fault",
     "Hold",
+    "KnownRefusal",
     "MeteredProvider",
     "Price",
     "QueueDelivery",
@@ -84,10 +91,12 @@ __all__ = [
     "cut",
     "drop",
     "error_event",
+    "gateway",
     "hold",
     "hook",
     "insufficient_quota",
     "read_bill",
+    "refusals",
     "reply",
     "slow",
     "spawn_provider",

@@ -47,7 +47,8 @@ def say(ask: Ask, n: int) -> str:
 class Desk:
     """What all requests of one provider share.
 
-    `latency` is in seconds, `text` makes up an answer from the request and its number.
+    `latency` is in seconds, `text` makes up an answer from the request and its number, `fragment`
+    is the size in bytes of a stream's chunks, 0 for one chunk an event.
     """
 
     bill: Bill
@@ -56,6 +57,7 @@ class Desk:
     hook: Hook | None = None
     latency: float = 0.0
     gzip: bool = False
+    fragment: int = 0
     faults: FaultQueue = field(default_factory=FaultQueue)
     keys: IdempotencyKeys = field(default_factory=IdempotencyKeys)
     stopping: threading.Event = field(default_factory=threading.Event)

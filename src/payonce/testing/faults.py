@@ -13,6 +13,7 @@ from payonce.testing.asking import Finish, ToolCall
 from payonce.testing.bill import BilledCall
 
 Ending = Literal["answer", "status", "drop", "cut", "error_event"]
+HangUp = Literal["close", "reset", "finish"]
 Hook = Callable[[BilledCall | None], None]
 
 
@@ -22,7 +23,8 @@ class Fault:
 
     In this order: the call is billed (if `billed`), `hook` is called, `wait` seconds pass, and
     the request comes to its `ending`. Where a stream is to be answered and `after_events` isn't 0,
-    so many of its events go out before the hook and the wait.
+    so many of its events go out before the hook and the wait. Events are `pace` seconds apart;
+    `hang_up` is how a connection ends that is dropped or cut.
     """
 
     ending: Ending = "answer"
@@ -34,6 +36,8 @@ class Fault:
     retry_after: float | None = None
     headers: tuple[tuple[str, str], ...] = ()
     after_events: int = 0
+    pace: float = 0.0
+    hang_up: HangUp = "close"
     text: str | None = None
     finish: Finish = "stop"
     tool_call: ToolCall | None = None
@@ -108,19 +112,29 @@ def stall(seconds: float, *, billed: bool = True, after_events: int = 0) -> Faul
     return Fault(ending, billed=billed, wait=seconds, after_events=after_events)
 
 
-def slow(first_byte: float) -> Fault:
-    """Answer, but only after `first_byte` seconds."""
-    return Fault(wait=first_byte)
+def slow(first_byte: float = 0.0, *, between: float = 0.0) -> Fault:
+    """Answer, but only after `first_byte` seconds, and with so many between a stream's events."""
+    return Fault(wait=first_byte, pace=between)
 
 
-def drop(*, billed: bool = True) -> Fault:
-    """Close the connection without a byte of an answer."""
-    return Fault("drop", billed=billed)
+def drop(*, billed: bool = True, reset: bool = False) -> Fault:
+    """Close the connection without a byte of an answer; `reset` it (RST) as a crash does."""
+    return Fault("drop", billed=billed, hang_up="reset" if reset else "close")
 
 
-def cut(after_events: int = 1) -> Fault:
-    """Bill, then break off: after so many events of a stream, or in the middle of a body."""
-    return Fault("cut", after_events=after_events)
+def cut(after_events: int = 1, *, reset: bool = False, clean: bool = False) -> Fault:
+    """Bill, then break off: after so many events of a stream, or in the middle of a body.
+
+    `clean` ends the HTTP answer properly, so that only its content tells that something is missing.
+    """
+    how: HangUp = "finish" if clean else "reset" if reset else "close"
+    return Fault("cut", after_events=after_events, hang_up=how)
+
+
+def gateway(status: int = 502, *, billed: bool = True) -> Fault:
+    """A page of HTML from something in between, which may have passed the request on."""
+    page = f"<html><head><title>{status}</title></head><body>gateway</body></html>"
+    return Fault("status", billed=billed, status=status, text=page)
 
 
 def error_event(

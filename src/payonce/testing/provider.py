@@ -37,6 +37,8 @@ class MeteredProvider(Metered):
             thread, before the answer goes out.
         latency: Seconds before the first byte of every answer.
         gzip: Compress answers for clients that accept it.
+        fragment: Bytes in each chunk of a stream, so that events come in pieces; 0 sends each
+            event in one.
     """
 
     def __init__(
@@ -49,18 +51,27 @@ class MeteredProvider(Metered):
         hook: Hook | None = None,
         latency: float = 0.0,
         gzip: bool = False,
+        fragment: int = 0,
     ) -> None:
-        self._desk = Desk(Bill(bill), prices, text, hook, latency, gzip)
+        self._desk = Desk(Bill(bill), prices, text, hook, latency, gzip, fragment)
         self._port = port
         self._server: ProviderServer | None = None
         self._holds: list[Hold] = []
 
     @classmethod
-    def spawn(cls, bill: Path, *, port: int = 0, latency: float = 0.0) -> SpawnedProvider:
+    def spawn(
+        cls,
+        bill: Path,
+        *,
+        port: int = 0,
+        latency: float = 0.0,
+        gzip: bool = False,
+        fragment: int = 0,
+    ) -> SpawnedProvider:
         """Start a provider in a process of its own; see `spawn_provider`."""
         from payonce.testing.provider_process import spawn_provider
 
-        return spawn_provider(bill, port=port, latency=latency)
+        return spawn_provider(bill, port=port, latency=latency, gzip=gzip, fragment=fragment)
 
     def start(self) -> Self:
         """Listen, and serve on a thread.

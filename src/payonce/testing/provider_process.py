@@ -84,7 +84,12 @@ class SpawnedProvider(Metered):
 
 
 def spawn_provider(
-    bill: Path, *, port: int = 0, latency: float = 0.0, gzip: bool = False
+    bill: Path,
+    *,
+    port: int = 0,
+    latency: float = 0.0,
+    gzip: bool = False,
+    fragment: int = 0,
 ) -> SpawnedProvider:
     """Start a provider in a process of its own; it ends with this process at the latest.
 
@@ -93,13 +98,14 @@ def spawn_provider(
         port: The port on 127.0.0.1; 0 finds a free one.
         latency: Seconds before the first byte of every answer.
         gzip: Compress answers for clients that accept it.
+        fragment: Bytes in each chunk of a stream; 0 sends each event in one.
 
     Raises:
         RuntimeError: the process ended before it was ready; its own message is on stderr.
     """
     command = [sys.executable, "-m", "payonce.testing.provider", "--with-parent"]
     command += ["--bill", str(bill), "--port", str(port), "--latency", str(latency)]
-    command += ["--gzip"] if gzip else []
+    command += ["--fragment", str(fragment), *(["--gzip"] if gzip else [])]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdout is not None
     line = process.stdout.readline()
@@ -115,7 +121,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     provider = MeteredProvider(
-        options.bill, port=options.port, latency=options.latency, gzip=options.gzip
+        options.bill,
+        port=options.port,
+        latency=options.latency,
+        gzip=options.gzip,
+        fragment=options.fragment,
     )
     for order in options.fail:
         queue_fault(order, provider._desk)
@@ -140,6 +150,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--latency", type=float, default=0.0, help="seconds before each answer")
     parser.add_argument("--gzip", action="store_true", help="compress answers where accepted")
+    parser.add_argument("--fragment", type=int, default=0, help="bytes in each chunk of a stream")
     parser.add_argument(
         "--fail",
         type=json.loads,
