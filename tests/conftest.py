@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from tests.databases.mariadb import MariadbServer, NoMariadb
 from tests.databases.postgres import NoPostgres, PostgresServer
 
 _SETTINGS = (
@@ -37,6 +38,19 @@ def postgres_server() -> Iterator[PostgresServer]:
     try:
         server = PostgresServer.start()
     except NoPostgres as exc:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(exc))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def mariadb_server() -> Iterator[MariadbServer]:
+    """A private MariaDB server; without binaries its tests are skipped at home, not in CI."""
+    try:
+        server = MariadbServer.start()
+    except NoMariadb as exc:
         if os.environ.get("CI"):
             raise
         pytest.skip(str(exc))

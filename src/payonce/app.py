@@ -18,6 +18,7 @@ from payonce.model import World
 from payonce.money import Money
 from payonce.paid import module_of, paid_step
 from payonce.policy import Doubt, Limits
+from payonce.ready import Need
 from payonce.threads import carry_runs
 from payonce.world import Watched, world
 
@@ -66,6 +67,7 @@ class Payonce:
         self.failures = Rules()
         self.jobs: dict[str, Job] = {}
         self._watched: list[Watched] = []
+        self._needs: list[Need] = []
         self._capture: Capture | None = None
         if self.store.startswith("sqlite"):
             self.watch(self.store)
@@ -85,6 +87,7 @@ class Payonce:
         backoff: float = 1.0,
         on_park: OnPark = "ack",
         ignore_args: Sequence[str] = (),
+        needs: Sequence[Need] = (),
     ) -> Callable[[Callable[P, R]], Callable[P, R]]:
         """Register a function that deliveries call: one run per key, whatever happens.
 
@@ -102,6 +105,8 @@ class Payonce:
             on_park: `"ack"` takes the message of a parked run off the queue, `"hold"` lets the
                 queue redeliver it, each time for one read of the journal.
             ignore_args: arguments that two deliveries of one run may differ in.
+            needs: what a database has to hold before anything is paid, each made by
+                `app.schema()`.
 
         Raises:
             KeyTemplateError: the key is empty, or names an argument that isn't there.
@@ -109,11 +114,7 @@ class Payonce:
         """
 
         def decorate(function: Callable[P, R]) -> Callable[P, R]:
-            if not key:
-                raise KeyTemplateError(
-                    f"{function.__qualname__} has no run key",
-                    'Give it one that names the work: @app.job(key="course:{course_id}").',
-                )
+            _refuse_no_key(key, function)
             _refuse_odd_caps(attempts=attempts, sends=sends, wait=wait, backoff=backoff)
             job = Job(
                 name=name or f"{module_of(function)}.{function.__qualname__}",
@@ -126,6 +127,7 @@ class Payonce:
                 hold=on_park == "hold",
                 ignored=frozenset(ignore_args),
                 version=self.version,
+                needs=tuple(needs),
             )
             return self._register(job, function)
 
@@ -280,8 +282,9 @@ class Payonce:
         """Wake parked runs when the schema of this database changes.
 
         Args:
-            target: an SQLAlchemy engine (sync or async), a database URL, or a function that
-                opens a connection. The journal's own database is watched without asking.
+            target: an SQLAlchemy engine (sync or async), a Django connection, a database URL, or
+                a function that opens a connection; PostgreSQL, MySQL, MariaDB or SQLite. The
+                journal's own database is watched without asking.
 
         Raises:
             ConfigError: the database can't be watched.
@@ -292,16 +295,52 @@ class Payonce:
         found.name = self._unique(found.name)
         self._watched.append(found)
 
+    def schema(
+        self,
+        database: Any,
+        *expected: Any,
+        reads: Sequence[Any] = (),
+        rehearse: Sequence[Any] = (),
+        migrations: str | None = None,
+    ) -> Need:
+        """Say what a job needs of a database, for its `needs=`: nothing is paid without it.
+
+        Nothing is opened here. Only what is named is looked at, one way: a database that is
+        ahead of the code is ready.
+
+        Args:
+            database: as for `watch`.
+            expected: what the job writes: SQLAlchemy metadata, tables, mapped classes (SQLModel's
+                too) or statements, Django models, app configurations or query sets, or SQL as
+                text with `%s`, `:name`, `$1` or `?`. Rows are inserted into a table or class that
+                is named, so INSERT is needed on it; of metadata, any right will do.
+            reads: the same, for what is only read.
+            rehearse: sample writes that are done in a transaction and undone, at each look:
+                instances of models, or statements, alone or with their values as a pair. They
+                move sequences, take locks and fire triggers.
+            migrations: where to look for the migration that is missing: an `alembic.ini` or a
+                folder; by default found from the working directory.
+
+        Raises:
+            ConfigError: nothing can be made of one of these.
+        """
+        from payonce.preflight import need
+
+        found = need(database, expected, reads, rehearse, migrations)
+        found.name = self._unique(found.name)
+        self._needs.append(found)
+        return found
+
     def _unique(self, name: str) -> str:
         """A name for a watched database that no other has, without the signs that part them."""
         name = name.replace("+", "-").replace("=", "-")
-        taken = {w.name for w in self._watched}
+        taken = {w.name for w in (*self._watched, *self._needs)}
         names = (name, *(f"{name}#{n}" for n in range(2, len(taken) + 3)))
         return next(each for each in names if each not in taken)
 
     def world(self, job: Job) -> World:
         """The world that this job's failures depend on, as it is now."""
-        return world(job.version, job.function, self._watched)
+        return world(job.version, job.function, (*self._watched, *job.needs))
 
     def again(self, job: Job, arguments: bytes) -> Any:
         """Call a job with the arguments that the journal kept, as one delivery.
@@ -337,8 +376,16 @@ class Payonce:
     def close(self) -> None:
         """Write what is still to be written, and close the journal; the next use opens it."""
         self.journal.stop()
-        for each in self._watched:
+        for each in (*self._watched, *self._needs):
             each.close()
+
+
+def _refuse_no_key(key: str, function: Callable[..., Any]) -> None:
+    if not key:
+        raise KeyTemplateError(
+            f"{function.__qualname__} has no run key",
+            'Give it one that names the work: @app.job(key="course:{course_id}").',
+        )
 
 
 def _refuse_odd_caps(**given: float) -> None:

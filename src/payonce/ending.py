@@ -17,6 +17,7 @@ from payonce.failure import classify
 from payonce.job import Arguments, Job
 from payonce.journal.protocol import Closing
 from payonce.model import CallState, Diagnosis, RunState, Verdict, World
+from payonce.ready import NotBegun
 from payonce.redact import redact
 from payonce.scope import RunScope
 
@@ -24,18 +25,10 @@ _log = logging.getLogger("payonce")
 _MOST = 8_000
 
 
-class _Hopeless(Exception):
-    """Ends an attempt before its work begins."""
-
-    def __init__(self, found: Diagnosis) -> None:
-        super().__init__(found.reason)
-        self.found = found
-
-
 def refuse_hopeless(scope: RunScope) -> None:
     """End an attempt that was opened only to find that there were too many before it."""
     if (found := policy.hopeless(scope.run, scope.limits)) is not None:
-        raise _Hopeless(found)
+        raise NotBegun(found)
 
 
 def drain(scope: RunScope) -> Way[None]:
@@ -144,7 +137,7 @@ def _diagnose(
 ) -> Diagnosis:
     if stop is not None:
         return telling.of_stop(stop)
-    if isinstance(failure, _Hopeless):
+    if isinstance(failure, NotBegun):
         return failure.found
     if isinstance(failure, NotDone):
         return telling.of_inner(failure)

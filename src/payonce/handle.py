@@ -1,6 +1,7 @@
 """On the path: the whole life of a delivery, from the queue's knock to its verdict.
 
 admit      finished → its result · parked, same world → Parked · held → wait or Busy
+require    what the job needs is not there           → Parked, or RetryLater: no cent spent
 work       the user's function; its steps find their run in the scope
 finish     the result, durably                        → done
 give_up    classify → decide → close the run          → Parked · RetryLater · Busy
@@ -19,6 +20,7 @@ from payonce.errors import KeyReused, NoJournal, NotDone
 from payonce.job import Arguments, Job
 from payonce.lease import renewed
 from payonce.model import Verdict
+from payonce.ready import require
 from payonce.scope import RunScope, entered
 from payonce.scope import current as inner
 
@@ -46,6 +48,7 @@ def work(app: App, job: Job, arguments: Arguments, scope: RunScope) -> Way[Finis
     with renewed(scope), entered(scope):
         try:
             refuse_hopeless(scope)
+            yield from require(scope, job.needs)
             value = yield Invoke(lambda: job.call(arguments))
             yield from drain(scope)
             scope.check()

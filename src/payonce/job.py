@@ -17,6 +17,7 @@ from payonce.errors import ConfigError, KeyTemplateError, NotKept
 from payonce.fingerprint import of_arguments
 from payonce.model import Payload
 from payonce.policy import Limits
+from payonce.ready import Need
 
 
 class Template:
@@ -79,6 +80,7 @@ class Job:
     hold: bool
     ignored: frozenset[str]
     version: str | None
+    needs: tuple[Need, ...] = ()
     is_async: bool = field(init=False)
     signature: inspect.Signature = field(init=False)
     hints: Mapping[str, Any] = field(init=False)

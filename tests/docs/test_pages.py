@@ -17,7 +17,7 @@ def _run(page: Path, folder: Path) -> subprocess.CompletedProcess[str]:
     """Run a page in an interpreter of its own, warnings being errors, in a folder of its own."""
     command = [sys.executable, "-W", "error", str(RUNNER), str(page)]
     return subprocess.run(
-        command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20
+        command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120
     )
 
 

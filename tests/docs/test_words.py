@@ -36,7 +36,7 @@ def test_each_word_has_one_sentence() -> None:
 def test_set_up_is_two_commands() -> None:
     """README names two commands, the main job and the tests, and `.ci/run` can read them."""
     command = [sys.executable, str(ROOT / ".ci" / "readme_commands.py")]
-    output = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout
+    output = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
     main_job, tests = output.splitlines()
     assert main_job.endswith("payonce demo")
     assert tests.endswith("pytest")

@@ -26,9 +26,19 @@ from payonce.testing import AtLeastOnceQueue, MeteredProvider
 app = Payonce("sqlite:///payonce.db", version="1", lease=30.0)
 app.watch("sqlite:///courses.db")
 app.watch(lambda: sqlite3.connect("courses.db"))
+courses = app.schema(
+    "sqlite:///courses.db", "INSERT INTO courses (outline) VALUES (?)", reads=["SELECT 1 FROM x"]
+)
 
 
-@app.job(key="course:{course_id}", tenant="{tenant}", attempts=5, wait=10.0, on_park="hold")
+@app.job(
+    key="course:{course_id}",
+    tenant="{tenant}",
+    attempts=5,
+    wait=10.0,
+    on_park="hold",
+    needs=[courses],
+)
 def generate_course(course_id: int, tenant: str) -> str:
     """A sync job."""
     return draft(course_id)

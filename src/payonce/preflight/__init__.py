@@ -2,40 +2,55 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 from payonce.errors import ConfigError
+from payonce.preflight.connecting import database, sqlite_file, unknown
+from payonce.preflight.need import SchemaNeed
+from payonce.preflight.sources import Sources
 from payonce.preflight.sqlite import SqliteFileSchema, SqliteSchema
-from payonce.redact import redact
+from payonce.preflight.watching import WatchedDatabase
 from payonce.world import Watched
 
 
 def watched(target: Any) -> Watched:
-    """The schema behind an SQLAlchemy engine, a URL, or a function that opens a connection.
+    """The schema behind an SQLAlchemy engine, a URL, a Django connection, or a function.
 
     Raises:
-        ConfigError: the database has no schema reader yet, or isn't a database.
+        ConfigError: it is none of these, or of a kind that payonce can't read.
     """
-    url = str(getattr(target, "url", target))
-    sync = getattr(target, "sync_engine", target)
-    if isinstance(target, str) or hasattr(sync, "dialect"):
-        file = _sqlite_file(url)
+    engine = getattr(target, "sync_engine", target)
+    is_engine = hasattr(engine, "dialect") and hasattr(engine, "raw_connection")
+    if is_engine or isinstance(target, str):
+        url = str(engine.url) if is_engine else target
+        file = sqlite_file(url)
         if file is not None:
             return SqliteFileSchema(file)
-        if hasattr(sync, "dialect") and sync.dialect.name == "sqlite" and sync is target:
-            return SqliteSchema("sqlite", lambda: sync.raw_connection())
-    elif callable(target):
-        return SqliteSchema("sqlite", target)
-    raise ConfigError(
-        f"payonce can't watch {redact(url)[:200]}",
-        "Give app.watch() an SQLAlchemy engine or URL of a SQLite file, or a function that opens "
-        "a sqlite3 connection.",
-    )
+        if is_engine and engine.dialect.name == "sqlite":
+            if engine is not target:
+                raise unknown(target)
+            return SqliteSchema("sqlite", lambda: engine.raw_connection())
+    return WatchedDatabase(database(target))
 
 
-def _sqlite_file(url: str) -> Path | None:
-    scheme, _, path = url.partition(":///")
-    path = path.partition("?")[0]
-    is_file = scheme.partition("+")[0] == "sqlite" and path and not path.startswith(":memory:")
-    return Path(path).absolute() if is_file else None
+def need(
+    target: Any,
+    expected: Sequence[Any],
+    reads: Sequence[Any],
+    rehearse: Sequence[Any],
+    migrations: str | None,
+) -> SchemaNeed:
+    """What code needs of a database; see `Payonce.schema`.
+
+    Raises:
+        ConfigError: nothing can be made of one of these.
+    """
+    if not (expected or reads or rehearse):
+        raise ConfigError(
+            "app.schema() was given nothing to look for", "Name what the job writes or reads."
+        )
+    alias = getattr(target, "alias", "default") if hasattr(target, "settings_dict") else "default"
+    sources = Sources(tuple(expected), tuple(reads), tuple(rehearse), alias, migrations)
+    where = database(target)
+    return SchemaNeed(f"{where.name}/needs", where, sources)
