@@ -44,6 +44,7 @@ class RunScope:
         self.run_id, self.attempt = run.id, run.attempt
         self.stopped: Stop | None = None
         self.completed = False
+        self.warned_of_processes = False
         self.outer: RunScope | None = None
         self.at_step: str | None = None
         self.parents = {call.parent_id for call in calls if call.parent_id is not None}
@@ -150,6 +151,12 @@ def within(call_id: int) -> Iterator[None]:
 def current() -> RunScope | None:
     """The run that the calling code works for, if any."""
     return _scope.get()
+
+
+def leave() -> None:
+    """Belong to no run any more: a forked process is not the attempt's."""
+    _scope.set(None)
+    _parent.set(None)
 
 
 def is_inside(app: object, run: Run) -> bool:

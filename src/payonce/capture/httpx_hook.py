@@ -13,6 +13,7 @@ from inspect import unwrap
 from types import ModuleType
 from typing import Any
 
+from payonce.capture import loops
 from payonce.capture.hooking import OnImport, Places
 from payonce.capture.httpx_lines import left_by, recording_transport
 from payonce.capture.registry import is_of_interest, unknown
@@ -60,6 +61,7 @@ def _wrapped(original: Callable[..., Any], module: ModuleType) -> Callable[..., 
     @wraps(original)
     def transport_for_url(client: Any, url: Any) -> Any:
         transport = original(client, url)
+        loops.note(transport)
         if not is_of_interest():
             return transport
         return recording_transport(module, client, transport)

@@ -9,6 +9,7 @@ from functools import cache
 from types import ModuleType
 from typing import Any
 
+from payonce.capture import loops
 from payonce.capture.answers import Headers, end_to_end
 from payonce.capture.recognise import Sent
 from payonce.capture.recording import NO_RETRY, record, sending
@@ -126,6 +127,7 @@ class AsyncLine(_Line):
 
     async def send(self) -> Any:
         """Send the request."""
+        loops.forget_ended(self._transport)
         with sending():
             return await self._transport.handle_async_request(self._request)
 
