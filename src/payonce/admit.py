@@ -91,7 +91,7 @@ def _parked_still(journal: Journal, job: Job, run: Run) -> Parked:
 
 def _failed_here_before(journal: Journal, run: Run, world: World) -> Way[bool]:
     """A changed world may be an earlier one: two versions side by side must not wake in turn."""
-    attempts = yield from journaled(Work(lambda: journal.attempts(run.id)))
+    attempts = yield from journaled(Work(lambda: journal.history(run.id).attempts))
     return policy.failed_before(attempts, world)
 
 

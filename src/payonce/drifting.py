@@ -41,8 +41,8 @@ def place(scope: RunScope, name: str, request: Request) -> Way[Place]:
     if not unused:
         return Place()
     if unused.codes is None:
-        attempts = yield from journaled(Work(partial(scope.journal.attempts, scope.run_id)))
-        unused.codes = {attempt.number: attempt.world.code for attempt in attempts}
+        history = yield from journaled(Work(partial(scope.journal.history, scope.run_id)))
+        unused.codes = {attempt.number: attempt.world.code for attempt in history.attempts}
     lying = unused.earlier(name, request, scope.world.code)
     if not lying:
         return Place()

@@ -32,7 +32,7 @@ def hold(outcome: Outcome, journal: Journal, store: Store) -> dict[str, int]:
     counts: Counter[str] = Counter()
     for run in runs:
         where = f"{about}: {run.job} {run.key}"
-        calls, attempts = journal.calls(run.id), journal.attempts(run.id)
+        calls, attempts = journal.calls(run.id), journal.history(run.id).attempts
         _every_run_ends(run, where)
         for label, step in _by_label(run, calls).items():
             _each_bill_is_accounted_for(step, billed.pop(label, 0), f"{about}: {run.job} {label}")

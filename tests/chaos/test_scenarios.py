@@ -182,7 +182,7 @@ def test_i_another_host_takes_over(site: Site) -> None:
     assert site.deliver(**ELSEWHERE).word == "done"
     assert (site.bill(), site.rows()) == (THIRD_TWICE, 1)
     assert len(site.doubts()) == 1
-    owners = [attempt.owner for attempt in site.journal.attempts(site.run.id)]
+    owners = [attempt.owner for attempt in site.journal.history(site.run.id).attempts]
     assert [owner.startswith("another-pod/") for owner in owners] == [False, True]
 
 
@@ -202,7 +202,7 @@ def test_j_a_new_version_takes_over(site: Site) -> None:
     assert site.deliver(payonce_version="v2", **ELSEWHERE).word == "done"
     assert (site.bill(), site.rows()) == (THIRD_TWICE, 1)
     assert len(site.doubts()) == 1
-    worlds = [attempt.world.code for attempt in site.journal.attempts(site.run.id)]
+    worlds = [attempt.world.code for attempt in site.journal.history(site.run.id).attempts]
     assert worlds == ["v1", "v2"]
 
 

@@ -28,7 +28,7 @@ def test_a_first_opening_makes_the_run(journal: Journal) -> None:
     assert (run.job, run.key, run.tenant, run.state) == ("generate", "course:1", "acme", "running")
     assert (run.attempt, run.tries, run.kills) == (1, 1, 0)
     assert (run.lease_owner, run.lease_until) == ("one", journal.now() + 30)
-    [arrival] = journal.arrivals(run.id)
+    [arrival] = journal.history(run.id).arrivals
     assert arrival.delivery == Delivery("cloud-tasks", "m1", 3, "500", "agent")
     assert (arrival.attempt, arrival.answer, arrival.at) == (1, "none", journal.now())
 
@@ -39,7 +39,7 @@ def test_of_two_first_openings_one_wins(store: Store) -> None:
     runs = [one.open(opening(owner="one")).now(), two.open(opening(owner="two")).now()]
     assert [run is None for run in runs] == [False, True]
     assert len(one.runs(RunFilter())) == 1
-    assert [attempt.owner for attempt in two.attempts(found(two).id)] == ["one"]
+    assert [attempt.owner for attempt in two.history(found(two).id).attempts] == ["one"]
 
 
 def test_what_was_seen_must_still_hold(store: Store) -> None:
@@ -109,7 +109,7 @@ def test_taking_over_puts_open_calls_in_doubt(store: Store, clock: Clock) -> Non
     opened(two, owner="two")
     assert [called(two, number).state for number in (done, open_)] == ["paid", "in_doubt"]
     assert called(two, open_).ended_at == clock.now
-    lost, going = two.attempts(run.id)
+    lost, going = two.history(run.id).attempts
     assert (lost.outcome, lost.at_step, going.outcome) == ("lost", "chapter", None)
 
 
@@ -178,9 +178,9 @@ def test_closing_moves_the_run(journal: Journal, clock: Clock) -> None:
         NO_COLUMN.fingerprint,
         NO_COLUMN.wakes_on,
     )
-    [attempt] = journal.attempts(run.id)
+    [attempt] = journal.history(run.id).attempts
     assert (attempt.outcome, attempt.error, attempt.at_step) == ("retry", "Traceback", "x")
-    assert [arrival.answer for arrival in journal.arrivals(run.id)] == ["retry"]
+    assert [arrival.answer for arrival in journal.history(run.id).arrivals] == ["retry"]
 
 
 def test_closing_is_fenced(store: Store, clock: Clock) -> None:
@@ -191,7 +191,7 @@ def test_closing_is_fenced(store: Store, clock: Clock) -> None:
     second = opened(two, owner="two")
     assert not one.close(closing(first, result=receipt("late").answer)).now()
     assert found(one) == second
-    assert [attempt.outcome for attempt in one.attempts(first.id)] == ["lost", None]
+    assert [attempt.outcome for attempt in one.history(first.id).attempts] == ["lost", None]
     assert two.close(closing(second, result=receipt("value").answer)).now()
     done = found(one)
     assert done.result is not None
@@ -224,7 +224,7 @@ def test_a_delivery_without_an_attempt_is_noted(journal: Journal) -> None:
     run = opened(journal)
     journal.close(closing(run)).now()
     journal.note(run.id, Delivery("sqs", "m2", 1), "done").now()
-    first, second = journal.arrivals(run.id)
+    first, second = journal.history(run.id).arrivals
     assert (first.attempt, second.attempt) == (1, None)
     assert (second.delivery, second.answer) == (Delivery("sqs", "m2", 1), "done")
 
@@ -269,7 +269,7 @@ def test_an_attempt_knows_its_world(journal: Journal) -> None:
     run = opened(journal, world=World("1", "a"))
     journal.close(closing(run, RunState.PARKED, world=World("1", "b"))).now()
     opened(journal, world=World("2", "c"))
-    assert [a.world for a in journal.attempts(run.id)] == [World("1", "a"), World("2", "c")]
+    assert [a.world for a in journal.history(run.id).attempts] == [World("1", "a"), World("2", "c")]
     assert found(journal).world == World("1", "b")
 
 

@@ -32,8 +32,8 @@ def test_a_committed_transaction_ends_the_run(store: Store) -> None:
     done = found(journal)
     assert done.result is not None
     assert (done.state, done.lease_owner, done.result.body) == ("done", None, b'"value"')
-    assert [attempt.outcome for attempt in journal.attempts(run.id)] == ["done"]
-    assert [arrival.answer for arrival in journal.arrivals(run.id)] == ["done"]
+    assert [attempt.outcome for attempt in journal.history(run.id).attempts] == ["done"]
+    assert [arrival.answer for arrival in journal.history(run.id).arrivals] == ["done"]
 
 
 def test_a_transaction_rolled_back_leaves_the_run(store: Store) -> None:

@@ -137,5 +137,10 @@ def test_a_run_whose_process_is_killed_three_times_parks(tmp_path: Path) -> None
     told = [(c.name, c.state.value) for c in calls(app)]
     assert told[0] == ("outline", "paid")
     assert told[1:] == [("render", "released")] * 2 + [("render", "in_doubt")]
-    assert [a.outcome for a in app.journal.attempts(1)] == ["lost", "lost", "lost", "parked"]
+    assert [a.outcome for a in app.journal.history(1).attempts] == [
+        "lost",
+        "lost",
+        "lost",
+        "parked",
+    ]
     app.close()

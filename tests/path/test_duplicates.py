@@ -61,7 +61,7 @@ def test_duplicates_in_one_process_share_one_attempt(live: Payonce) -> None:
         assert {f.result(15) for f in [threads.submit(deliver) for _ in range(6)]} == {"answer"}
     run = only_run(live)
     live.close()
-    assert (len(sent), run.attempt, len(live.journal.arrivals(run.id))) == (1, 1, 6)
+    assert (len(sent), run.attempt, len(live.journal.history(run.id).arrivals)) == (1, 1, 6)
 
 
 def test_duplicates_in_two_processes_share_one_attempt(tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def test_a_duplicate_that_may_not_wait_is_told_busy(app: Payonce) -> None:
     assert heard.verdict is not None
     assert (heard.verdict.word, heard.verdict.after) == ("busy", 30.0)
     app.close()
-    assert [a.answer for a in app.journal.arrivals(only_run(app).id)] == ["none", "busy"]
+    assert [a.answer for a in app.journal.history(only_run(app).id).arrivals] == ["none", "busy"]
 
 
 def test_a_delivery_before_its_time_is_sent_back(app: Payonce, clock: Clock) -> None:
@@ -157,7 +157,11 @@ def test_other_arguments_under_the_same_key_are_refused(app: Payonce) -> None:
     assert heard.verdict.word == "park"
     assert job(1, level="easy", size=3) == "1 easy 3"
     app.close()
-    assert [a.answer for a in app.journal.arrivals(only_run(app).id)] == ["done", "refused", "done"]
+    assert [a.answer for a in app.journal.history(only_run(app).id).arrivals] == [
+        "done",
+        "refused",
+        "done",
+    ]
 
 
 def test_ignored_arguments_may_differ(app: Payonce) -> None:

@@ -97,7 +97,7 @@ def test_a_delivery_cancelled_at_the_door_leaves_it_open(live: Payonce, place: s
 
     @live.job(key="k", wait=0, backoff=0)
     async def job() -> str:
-        if len(live.journal.attempts(1)) == 1:
+        if len(live.journal.history(1).attempts) == 1:
             raise ConnectionResetError("try again")
         return "done"
 
@@ -415,7 +415,7 @@ def test_a_process_that_ran_out_of_threads_writes_all_the_same(
         assert job() == "done"
     assert job() == "done"
     app.close()
-    assert [a.answer for a in app.journal.arrivals(1)] == ["done"] * 3
+    assert [a.answer for a in app.journal.history(1).arrivals] == ["done"] * 3
 
 
 def test_a_wait_of_ages_ends_within_a_month() -> None:

@@ -166,7 +166,7 @@ def test_a_lost_lease_ends_the_attempt_but_keeps_its_receipt(app: Payonce, clock
     assert sent == ["first"]
     assert only_run(app) == opened_by_other[0]
     assert states(app) == ["paid"]
-    assert [a.outcome for a in app.journal.attempts(1)] == ["lost", None]
+    assert [a.outcome for a in app.journal.history(1).attempts] == ["lost", None]
     other.stop()
 
 

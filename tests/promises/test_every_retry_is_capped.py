@@ -267,5 +267,5 @@ def test_what_the_queue_counts_is_recorded_and_changes_nothing(
     assert [code >= 300 for code in statuses] == [True, True, False, False, False, False]
     assert (run().state, run().attempt) == ("parked", 3)
     assert provider.billed("one") == 1
-    arrivals = app.journal.arrivals(run().id)
+    arrivals = app.journal.history(run().id).arrivals
     assert [a.delivery.retry_count for a in arrivals] == [c if c >= 0 else None for c in counts]

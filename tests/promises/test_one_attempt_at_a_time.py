@@ -160,7 +160,7 @@ def test_who_lost_the_lease_cannot_move_the_run(
     assert (run().state, run().attempt, run().reason) == ("done", 2, None)
     assert second() == result
     assert result.endswith("by the next")
-    outcomes = [a.outcome for a in overtaken.late.journal.attempts(run().id)]
+    outcomes = [a.outcome for a in overtaken.late.journal.history(run().id).attempts]
     assert outcomes == ["lost", "done"]
     assert provider.billed("one") == 1
 

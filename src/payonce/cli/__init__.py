@@ -21,6 +21,7 @@ COMMANDS = LazyCommands(
         "parked": ("payonce.cli.parked:parked", "List parked runs by what they wait for."),
         "wake": ("payonce.cli.wake:wake", "Let runs go on whose world has changed."),
         "resolve": ("payonce.cli.resolve:resolve", "Say what became of a call in doubt."),
+        "prune": ("payonce.cli.prune:prune", "Remove old runs that are done."),
         "doctor": ("payonce.cli.doctor:doctor", "Look at what is installed and the journal."),
     }
 )

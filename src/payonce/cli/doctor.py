@@ -9,9 +9,14 @@ from payonce.cli.options import journal_of, json_option, store_option
 
 @click.command()
 @store_option
+@click.option(
+    "--migrate",
+    is_flag=True,
+    help="First make the journal's tables, or bring them up to date, as the role in the URL.",
+)
 @json_option
 @click.pass_context
-def doctor(context: click.Context, store: str, as_json: bool) -> None:
+def doctor(context: click.Context, store: str, migrate: bool, as_json: bool) -> None:
     """Look at what is installed and at the journal, and say what is wrong.
 
     It lists the LLM SDKs and queues found here, what app.capture() sees of each, how often each
@@ -22,10 +27,13 @@ def doctor(context: click.Context, store: str, as_json: bool) -> None:
     Examples:
       payonce doctor
       payonce doctor --store sqlite:////var/lib/shop/payonce.db --json
+      payonce doctor --store postgresql://owner@db/shop --migrate
     """
     from payonce.cli.printing import print_json, print_view
     from payonce.report.health import examine, health_document, health_view
 
+    if migrate:
+        journal_of(store, create=True)
     health = examine(store, lambda: journal_of(store))
     if as_json:
         print_json(health_document(health))

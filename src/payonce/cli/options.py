@@ -48,8 +48,8 @@ def limit_option(default: int) -> Callable[[F], F]:
     )
 
 
-def journal_of(store: str) -> Journal:
-    """The journal at a URL, which has to be there: to look is not to make one.
+def journal_of(store: str, *, create: bool = False) -> Journal:
+    """The journal at a URL, which has to be there if not told otherwise: to look is not to make.
 
     Raises:
         JournalNotFound: there is none.
@@ -57,7 +57,7 @@ def journal_of(store: str) -> Journal:
     """
     from payonce.journal import journal_at
 
-    journal = journal_at(store, create=False)
+    journal = journal_at(store, create=create)
     click.get_current_context().call_on_close(journal.stop)
     journal.find("", "")
     return journal

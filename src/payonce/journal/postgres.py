@@ -22,15 +22,15 @@ from payonce.journal.protocol import (
     About,
     Closing,
     Execute,
+    History,
     Opening,
+    Pruned,
     Resolution,
     RunFilter,
     RunSummary,
 )
 from payonce.journal.writer import Pending, Write, Writer
 from payonce.model import (
-    Arrival,
-    Attempt,
     Call,
     CallState,
     Delivery,
@@ -107,11 +107,11 @@ class PostgresJournal:
     def runs(self, wanted: RunFilter) -> list[RunSummary]:
         return [rows.summary(row) for row in self._all("list_runs", **columns(wanted))]
 
-    def attempts(self, run_id: int) -> list[Attempt]:
-        return [rows.attempt(row) for row in self._all("attempts_of_run", run_id=run_id)]
-
-    def arrivals(self, run_id: int) -> list[Arrival]:
-        return [rows.arrival(row) for row in self._all("deliveries_of_run", run_id=run_id)]
+    def history(self, run_id: int) -> History:
+        return History(
+            [rows.attempt(row) for row in self._all("attempts_of_run", run_id=run_id)],
+            [rows.arrival(row) for row in self._all("deliveries_of_run", run_id=run_id)],
+        )
 
     # --- the life of a run ---------------------------------------------------------------
 
@@ -229,6 +229,11 @@ class PostgresJournal:
             statements.append(("complete_call", intent | _receipt(shrunk(receipt))))
         return self._write(statements, _any, durable=True)
 
+    def prune(self, before: float, *, parked: bool = False, most: int = 500) -> Pruned:
+        given = {"before": before, "states": _prunable(parked), "most": most}
+        [row] = self._all("prune_runs", **given)
+        return Pruned(row["runs"], row["calls"], row["bytes"])
+
     def stop(self) -> None:
         self._writer.flush()
         self._database.close()
@@ -288,6 +293,10 @@ class PostgresJournal:
 
 def _nothing(found: Rows) -> None:
     return None
+
+
+def _prunable(parked: bool) -> list[str]:
+    return ["done", "parked"] if parked else ["done"]
 
 
 def _any(found: Rows) -> bool:

@@ -30,6 +30,7 @@ from payonce.journal.writer import Write
 
 _log = logging.getLogger("payonce")
 _MOST_READERS = 8
+_CANCELLING = 5.0
 _STALE = (
     errors.ReadOnlySqlTransaction,  # a failover: look for the primary again
     errors.UndefinedTable,  # the database was made anew
@@ -43,8 +44,20 @@ class _Link(Connection[Row]):
     patience: float = 30.0
 
     def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
-        """Wait as psycopg does, but not for ever."""
-        return super().wait(gen, interval, self.patience if timeout is None else timeout)
+        """Wait as psycopg does, but not for ever.
+
+        What the server has not done by then it is asked not to do: a write that its caller has
+        given up must not be done later.
+        """
+        try:
+            return super().wait(gen, interval, self.patience if timeout is None else timeout)
+        except errors._WaitTimeout as exc:
+            if timeout is not None:
+                raise
+            with contextlib.suppress(psycopg.Error):
+                self.cancel_safe(timeout=_CANCELLING)
+            self.pgconn.finish()
+            raise errors.OperationalError(f"no answer within {self.patience:g} s") from exc
 
     def __del__(self, _warn: Any = None, /) -> None:
         """Let libpq's part close itself, in the process that opened it, without a warning."""

@@ -97,6 +97,23 @@ class RunSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class History:
+    """A run's attempts and the deliveries that reached it, both in order."""
+
+    attempts: list[Attempt]
+    arrivals: list[Arrival]
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """How many runs were removed, and how many calls and bytes of answers with them."""
+
+    runs: int
+    calls: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class About:
     """A journal's place and size; `schema` is the last migration's number, `states` counts runs.
 
@@ -131,11 +148,8 @@ class Journal(Protocol):
     def runs(self, wanted: RunFilter) -> list[RunSummary]:
         """List runs, the last changed first."""
 
-    def attempts(self, run_id: int) -> list[Attempt]:
-        """The attempts of a run, in order."""
-
-    def arrivals(self, run_id: int) -> list[Arrival]:
-        """The deliveries of a run, in order."""
+    def history(self, run_id: int) -> History:
+        """How a run came to where it is."""
 
     def open(self, opening: Opening) -> Write[Run | None]:
         """Take the lease and start an attempt; None when the run is not as it was seen.
@@ -174,6 +188,12 @@ class Journal(Protocol):
         self, call_id: int, resolution: Resolution, reason: str, receipt: Receipt | None
     ) -> Write[bool]:
         """Write down a person's word on a call; with a receipt, the call is paid by it."""
+
+    def prune(self, before: float, *, parked: bool = False, most: int = 500) -> Pruned:
+        """Remove at most so many runs that were done, or parked too, and not touched since then.
+
+        One short transaction of its own; whoever works on other runs is not held up.
+        """
 
     def stop(self) -> None:
         """Write what is still to be written, then let go of the database."""

@@ -10,6 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from payonce.journal import fields, rows, spill
 from payonce.journal.begun import Begun
 from payonce.journal.fields import LOST, OUTLIVED, columns, writable
@@ -19,7 +21,9 @@ from payonce.journal.protocol import (
     About,
     Closing,
     Execute,
+    History,
     Opening,
+    Pruned,
     Resolution,
     RunFilter,
     RunSummary,
@@ -28,8 +32,6 @@ from payonce.journal.queries import queries
 from payonce.journal.sqlite_file import SqliteFile
 from payonce.journal.writer import Write, Writer
 from payonce.model import (
-    Arrival,
-    Attempt,
     Call,
     CallState,
     Delivery,
@@ -105,11 +107,11 @@ class SqliteJournal:
     def runs(self, wanted: RunFilter) -> list[RunSummary]:
         return [rows.summary(row) for row in self._all("list_runs", **columns(wanted))]
 
-    def attempts(self, run_id: int) -> list[Attempt]:
-        return [rows.attempt(row) for row in self._all("attempts_of_run", run_id=run_id)]
-
-    def arrivals(self, run_id: int) -> list[Arrival]:
-        return [rows.arrival(row) for row in self._all("deliveries_of_run", run_id=run_id)]
+    def history(self, run_id: int) -> History:
+        return History(
+            [rows.attempt(row) for row in self._all("attempts_of_run", run_id=run_id)],
+            [rows.arrival(row) for row in self._all("deliveries_of_run", run_id=run_id)],
+        )
 
     # --- the life of a run ---------------------------------------------------------------
 
@@ -223,6 +225,9 @@ class SqliteJournal:
 
         return self._writer.write(write, durable=True)
 
+    def prune(self, before: float, *, parked: bool = False, most: int = 500) -> Pruned:
+        return self._file.aside(lambda db: _prune(db, before=before, parked=parked, most=most))
+
     def stop(self) -> None:
         self._writer.flush()
         self._file.close()
@@ -327,6 +332,17 @@ def _count_kill(db: sqlite3.Connection, seen: Run | None) -> tuple[int, str | No
     row = db.execute(_Q["last_step_of_run"], {"run_id": seen.id}).fetchone()
     place = "before its first step" if row is None else row["name"]
     return (seen.kills + 1 if seen.killed_at == place else 1), place
+
+
+def _prune(db: sqlite3.Connection, *, before: float, parked: bool, most: int) -> Pruned:
+    states = msgspec.json.encode(["done", "parked"] if parked else ["done"]).decode()
+    old = db.execute(_Q["old_runs"], {"before": before, "states": states, "most": most}).fetchall()
+    given = {"runs": msgspec.json.encode([row["id"] for row in old]).decode()}
+    size = db.execute(_Q["size_of_runs"], given).fetchone()["bytes"]
+    for query in (_Q["prune_payloads"], _Q["prune_attempts"], _Q["prune_deliveries"]):
+        db.execute(query, given)
+    calls = db.execute(_Q["prune_calls"], given).rowcount
+    return Pruned(db.execute(_Q["prune_runs"], given).rowcount, calls, size)
 
 
 def _set_result(execute: Execute, closing: Closing, now: float) -> bool:

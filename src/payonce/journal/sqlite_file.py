@@ -135,6 +135,22 @@ class SqliteFile:
                 self._reads -= 1
                 self._reading.notify_all()
 
+    def aside(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Do maintenance in a transaction of its own, on a connection of its own.
+
+        Foreign keys aren't checked on it: to remove a payload SQLite would look for its referrers
+        in all calls, each time (https://sqlite.org/foreignkeys.html, 3).
+        """
+        opened = self._opened()
+        try:
+            opened.connection.execute("PRAGMA foreign_keys=OFF")
+            opened.connection.execute("BEGIN IMMEDIATE")
+            result = work(opened.connection)
+            opened.connection.execute("COMMIT")
+            return result
+        finally:
+            opened.close()
+
     def _reader(self) -> _Opened:
         while True:
             try:

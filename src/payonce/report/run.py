@@ -36,10 +36,11 @@ class RunReport:
     @classmethod
     def read(cls, journal: Journal, run: Run) -> RunReport:
         """Read all of a run, calls in the order in which they were made."""
+        history = journal.history(run.id)
         return cls(
             run=journal.find(run.job, run.key) or run,
-            arrivals=journal.arrivals(run.id),
-            attempts=journal.attempts(run.id),
+            arrivals=history.arrivals,
+            attempts=history.attempts,
             calls=sorted(journal.calls(run.id), key=lambda call: call.id),
             now=journal.now(),
         )

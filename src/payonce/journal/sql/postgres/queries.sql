@@ -338,3 +338,30 @@ FROM pg_class AS c
 JOIN pg_namespace AS n ON n.oid = c.relnamespace
 WHERE n.nspname = %(schema)s AND c.relkind = 'r'
     AND c.relname LIKE 'payonce\_%%';
+
+-- name: prune_runs
+-- One step of pruning, the longest untouched first; rows that somebody works on are passed over.
+-- Differs because one statement also does what old_runs, size_of_runs, prune_payloads,
+-- prune_attempts, prune_deliveries and prune_calls do on SQLite.
+WITH old AS MATERIALIZED (
+    SELECT id, result_id FROM payonce_runs
+    WHERE state = ANY (%(states)s::text[]) AND updated_at < %(before)s::float8
+    ORDER BY updated_at LIMIT %(most)s
+    FOR UPDATE SKIP LOCKED
+), calls AS (
+    DELETE FROM payonce_calls AS calls USING old WHERE calls.run_id = old.id
+    RETURNING calls.answer_id
+), attempts AS (
+    DELETE FROM payonce_attempts AS attempts USING old WHERE attempts.run_id = old.id
+), deliveries AS (
+    DELETE FROM payonce_deliveries AS deliveries USING old WHERE deliveries.run_id = old.id
+), runs AS (
+    DELETE FROM payonce_runs AS runs USING old WHERE runs.id = old.id RETURNING runs.id
+), payloads AS (
+    DELETE FROM payonce_payloads AS payloads
+    USING (SELECT answer_id AS id FROM calls UNION ALL SELECT result_id FROM old) AS gone
+    WHERE payloads.id = gone.id
+    RETURNING octet_length(payloads.body) AS bytes
+)
+SELECT (SELECT count(*) FROM runs) AS runs, (SELECT count(*) FROM calls) AS calls,
+    (SELECT coalesce(sum(bytes), 0)::bigint FROM payloads) AS bytes;

@@ -221,3 +221,39 @@ SELECT * FROM payonce_attempts WHERE run_id = :run_id ORDER BY number;
 -- name: deliveries_of_run
 -- In the order in which they came.
 SELECT * FROM payonce_deliveries WHERE run_id = :run_id ORDER BY id;
+
+-- name: old_runs
+-- Which runs one step of pruning takes; the longest untouched first.
+SELECT id FROM payonce_runs
+WHERE state IN (SELECT value FROM json_each(:states)) AND updated_at < :before
+ORDER BY updated_at LIMIT :most;
+
+-- name: size_of_runs
+-- How many bytes of answers and results go with them.
+SELECT coalesce(sum(length(body)), 0) AS bytes FROM payonce_payloads
+WHERE id IN (SELECT answer_id FROM payonce_calls WHERE run_id IN (SELECT value FROM json_each(:runs))
+    UNION ALL
+    SELECT result_id FROM payonce_runs WHERE id IN (SELECT value FROM json_each(:runs)));
+
+-- name: prune_payloads
+-- First, while the calls still say which they are.
+DELETE FROM payonce_payloads
+WHERE id IN (SELECT answer_id FROM payonce_calls WHERE run_id IN (SELECT value FROM json_each(:runs))
+    UNION ALL
+    SELECT result_id FROM payonce_runs WHERE id IN (SELECT value FROM json_each(:runs)));
+
+-- name: prune_attempts
+-- A run's history goes with it.
+DELETE FROM payonce_attempts WHERE run_id IN (SELECT value FROM json_each(:runs));
+
+-- name: prune_deliveries
+-- So do its deliveries.
+DELETE FROM payonce_deliveries WHERE run_id IN (SELECT value FROM json_each(:runs));
+
+-- name: prune_calls
+-- So do its receipts: a delivery that comes after this pays anew.
+DELETE FROM payonce_calls WHERE run_id IN (SELECT value FROM json_each(:runs));
+
+-- name: prune_runs
+-- Last, the runs themselves.
+DELETE FROM payonce_runs WHERE id IN (SELECT value FROM json_each(:runs));
