@@ -92,23 +92,23 @@ class Link:
     @cached_property
     def status(self) -> int | None:
         """The HTTP status (300 to 599), under any of the names that libraries give it."""
-        if self.is_plain or "builtins.SystemExit" in self.names or self.package == "pymongo":
+        if self.is_plain or not _NO_STATUS.isdisjoint(self.shorts):
             return None
         for path in _STATUS_PATHS:
             status = _status(self.read(path))
-            if status is not None:
+            if status is not None and (path != "code" or status in _REGISTERED):
                 return status
         return None
 
     @cached_property
     def grpc_status(self) -> str | None:
         """The gRPC or Google status name, such as "UNAVAILABLE"."""
-        for path in ("code", "grpc_status_code"):
+        for path in ("code", "grpc_status_code", "status"):
             value = self.read(path)
             if callable(value) and not isinstance(value, type):
                 value = _called(value)
-            name = getattr(value, "name", None)
-            if isinstance(name, str) and not isinstance(value, int):
+            name = getattr(value, "name", value)
+            if isinstance(name, str) and name.isupper() and name in GRPC_NAMES:
                 return name
         return None
 
@@ -130,6 +130,10 @@ class Link:
         except (msgspec.DecodeError, UnicodeDecodeError):
             return {}
         return parsed if isinstance(parsed, dict) else {}
+
+    def read_body(self, path: str) -> Any:
+        """What lies at a dotted path in the provider's error object."""
+        return read(self.body, path)
 
     def header(self, name: str) -> str | None:
         """A header of the answer, by its lower-case name."""
@@ -182,6 +186,19 @@ class Chain:
 
 
 _MYSQL_DRIVERS = frozenset({"pymysql", "MySQLdb", "mysql", "aiomysql", "asyncmy", "mariadb"})
+GRPC_NAMES = frozenset(
+    {
+        "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND",
+        "ALREADY_EXISTS", "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION",
+        "ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS",
+        "UNAUTHENTICATED",
+    }
+)  # fmt: skip
+_REGISTERED = frozenset({*range(300, 309), *range(400, 452), *range(498, 512), *range(520, 531)})
+# Their numbers are not those of an answer's status.
+_NO_STATUS = frozenset(
+    {"builtins.SystemExit", "pymongo.PyMongoError", "aiohttp.HttpProcessingError"}
+)
 _STATUS_PATHS = (
     "status_code",
     "response.status_code",
@@ -191,6 +208,7 @@ _STATUS_PATHS = (
     "response.ResponseMetadata.HTTPStatusCode",
     "response.HTTPStatusCode",
     "meta.status",
+    "response_code",
     "code",
 )
 

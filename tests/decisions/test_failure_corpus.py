@@ -7,11 +7,12 @@ from collections import Counter, defaultdict
 from typing import Any
 
 import pytest
-from tests.decisions.stand_in import records, stand_in
+from tests.decisions.records import records
 
 from payonce.failure import classify
 from payonce.fingerprint import of_failure
 from payonce.model import Kind
+from payonce.testing import stand_in
 
 RECORDS = records()
 ORIGIN_DECIDES = re.compile(r"pydantic_core\..*ValidationError|json\.decoder\.JSONDecodeError")

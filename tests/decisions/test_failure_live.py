@@ -73,7 +73,7 @@ def test_a_full_sqlite_is_not_given_up(database: sqlite3.Connection) -> None:
     database.execute("PRAGMA max_page_count = 3")
     text = "x" * 100_000
     diagnosis = _failing(lambda: database.execute("INSERT INTO course VALUES (1, ?)", (text,)))
-    assert (diagnosis.kind, diagnosis.evidence) == (Kind.UNKNOWN, "SQLITE_FULL")
+    assert (diagnosis.kind, diagnosis.evidence) == (Kind.TRANSIENT, "SQLITE_FULL")
 
 
 def test_a_read_only_sqlite_waits_for_its_configuration(

@@ -19,8 +19,8 @@ Key = TypeVar("Key", str, int)
 class Rank(IntEnum):
     """How much a finding weighs against the others of its chain; the lowest decides.
 
-    Structured code before vendor number, status, errno and class; among classes a library's
-    own before Python's, and those that wrap whatever went wrong last.
+    Structured code before vendor number, status, errno and class; among classes those that are
+    listed before Python's, then the words of a name, and those that wrap whatever went wrong last.
     """
 
     OWN = 0
@@ -30,7 +30,8 @@ class Rank(IntEnum):
     ERRNO = 4
     LIBRARY = 5
     BUILTIN = 6
-    WRAPPER = 7
+    WORD = 7
+    WRAPPER = 8
 
 
 @dataclass(frozen=True, slots=True)

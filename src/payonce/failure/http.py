@@ -1,7 +1,7 @@
-"""Decision, inside `failure`: the status of an HTTP, gRPC or SMTP answer.
+"""Decision, inside `failure`: the status of an HTTP or gRPC answer.
 
 Source: RFC 9110 and the IANA status registry; 425: RFC 8470; 429: RFC 6585; 52x and 530 as
-Cloudflare, 529 as Anthropic send them; gRPC: the status codes of grpc.io; SMTP: RFC 5321.
+Cloudflare, 529 as Anthropic send them; gRPC: the status codes of grpc.io.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ from payonce.failure.finding import (
     numbers,
     words,
 )
+from payonce.failure.naming import judge as judge_name
+from payonce.failure.naming import judge_code
+from payonce.failure.phrases import COMES_AGAIN, DRAWN, TOO_FAST
 from payonce.model import Kind
 
 STATUSES = numbers(
@@ -29,15 +32,16 @@ STATUSES = numbers(
     (Kind.DETERMINISTIC, CREDENTIALS, "401 407 511"),
     (Kind.DETERMINISTIC, ACCOUNT, "402 451"),
     (Kind.DETERMINISTIC, CREDENTIALS + ACCOUNT, "403"),
-    (Kind.DETERMINISTIC, CONFIG + CODE, "404 410 421 501 505 508"),
-    (Kind.TRANSIENT, NOTHING, "408 425 499 502 503 504 520 521 522 523 524 525 527 529 530"),
-    (Kind.TRANSIENT, NOTHING, "598 599"),
-    (Kind.UNKNOWN, NOTHING, "409 423 424 500 507"),
+    (Kind.DETERMINISTIC, CONFIG + CODE, "404 410 421 501 505 506 508"),
+    (Kind.TRANSIENT, NOTHING, "408 423 424 425 499 500 502 503 504 507 598 599"),
+    (Kind.TRANSIENT, NOTHING, "520 521 522 523 524 525 527 529 530"),
+    (Kind.DETERMINISTIC, CONFIG, "526"),
+    (Kind.UNKNOWN, NOTHING, "409 412"),
     (Kind.THROTTLED, NOTHING, "429 420"),
 )
 _ANY_300 = (Kind.DETERMINISTIC, CONFIG + CODE)
 _ANY_400 = (Kind.DETERMINISTIC, CODE)
-_ANY_500 = (Kind.UNKNOWN, NOTHING)
+_ANY_500 = (Kind.TRANSIENT, NOTHING)
 
 GRPC = words(
     (Kind.DETERMINISTIC, INPUT + CODE, "INVALID_ARGUMENT OUT_OF_RANGE"),
@@ -45,40 +49,64 @@ GRPC = words(
     (Kind.DETERMINISTIC, CREDENTIALS, "PERMISSION_DENIED UNAUTHENTICATED"),
     (Kind.DETERMINISTIC, ACCOUNT + CONFIG, "FAILED_PRECONDITION"),
     (Kind.THROTTLED, NOTHING, "RESOURCE_EXHAUSTED"),
-    (Kind.TRANSIENT, NOTHING, "UNAVAILABLE DEADLINE_EXCEEDED ABORTED CANCELLED"),
-    (Kind.UNKNOWN, NOTHING, "UNKNOWN INTERNAL ALREADY_EXISTS DATA_LOSS"),
+    (Kind.TRANSIENT, NOTHING, "UNAVAILABLE DEADLINE_EXCEEDED ABORTED CANCELLED INTERNAL UNKNOWN"),
+    (Kind.UNKNOWN, NOTHING, "ALREADY_EXISTS DATA_LOSS"),
 )
 
+_SOFT = frozenset({400, 403, 404, 422, 498})
+_NO_HTTP = frozenset({"builtins", "sqlalchemy", "pymongo", "django"})
+_IN_MESSAGE = re.compile(
+    r"(?:HTTP (?:Error |status )?|[Ee]rror code: |status[_ ]code: |API error occurred: Status "
+    r"|(?:Client|Server) error ')(\d{3})\b|\((\d{3})\)\s+Reason: "
+    r"|(\d{3}) (?:Client|Server) Error: |(\d{3}), message="
+)
 _SECONDS = re.compile(r"\s*(\d+(?:\.\d+)?)\s*s?\s*")
 
 
 def judge(link: Link) -> Finding | None:
     """What the status of the answer says."""
-    status = link.status
+    status = link.status or _status_in(link)
     if status is not None:
         return _judge_http(link, status)
     name = link.grpc_status
     if name is not None:
         return look_up(GRPC, name, Rank.STATUS, f"gRPC {name}")
-    return _judge_smtp(link)
+    return None
 
 
 def _judge_http(link: Link, status: int) -> Finding:
     otherwise = _ANY_500 if status >= 500 else _ANY_400 if status >= 400 else _ANY_300
     kind, wakes_on = STATUSES.get(status, otherwise)
+    evidence = f"HTTP {status}"
     if status == 409 and link.header("x-should-retry") == "true":
         kind = Kind.TRANSIENT
-    return Finding(Rank.STATUS, kind, f"HTTP {status}", wakes_on)
+    if status in _SOFT and (softer := _softer(link)) is not None:
+        return Finding(Rank.STATUS, softer, evidence)
+    return Finding(Rank.STATUS, kind, evidence, wakes_on)
 
 
-def _judge_smtp(link: Link) -> Finding | None:
-    reply = link.read("smtp_code")
-    if not isinstance(reply, int) or not 400 <= reply <= 599:
+def _softer(link: Link) -> Kind | None:
+    """What else a refusal says of itself: that it is a limit, or that it passes.
+
+    Clouds file throttling under 400 and 403, and providers some of their own time-outs.
+    """
+    named = judge_code(link) or judge_name(link)
+    if named is not None and named.kind in (Kind.THROTTLED, Kind.TRANSIENT):
+        return named.kind
+    if TOO_FAST.search(link.message):
+        return Kind.THROTTLED
+    if COMES_AGAIN.search(link.message) or DRAWN.search(link.message):
+        return Kind.UNKNOWN
+    return None
+
+
+def _status_in(link: Link) -> int | None:
+    """A status that a client has put into its message alone."""
+    if link.package in _NO_HTTP:
         return None
-    if reply < 500:
-        return Finding(Rank.STATUS, Kind.TRANSIENT, f"SMTP {reply}")
-    wakes_on = CREDENTIALS if reply in (530, 534, 535) else INPUT + CONFIG
-    return Finding(Rank.STATUS, Kind.DETERMINISTIC, f"SMTP {reply}", wakes_on)
+    match = _IN_MESSAGE.match(link.message)
+    status = int(next(filter(None, match.groups()))) if match else 0
+    return status if 400 <= status <= 599 else None
 
 
 def wait_of(link: Link) -> float | None:

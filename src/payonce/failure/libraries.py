@@ -6,7 +6,10 @@ top-level package and the class. A class decides last, and only where all of its
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from payonce.chain import Link
+from payonce.failure import phrases
 from payonce.failure.finding import (
     ACCOUNT,
     CODE,
@@ -40,13 +43,19 @@ CLASSES = words(
     (Kind.DETERMINISTIC, CODE, "sqlalchemy.IdentifierError django.FieldError"),
     (Kind.DETERMINISTIC, CODE, "django.SynchronousOnlyOperation django.AppRegistryNotReady"),
     (Kind.DETERMINISTIC, CONFIG, "django.ImproperlyConfigured sqlalchemy.NoSuchModuleError"),
-    (Kind.DETERMINISTIC, INPUT, "django.ValidationError"),
+    (Kind.DETERMINISTIC, INPUT, "django.ValidationError django.Http404 django.BadSignature"),
+    (Kind.DETERMINISTIC, CODE, "django.SuspiciousOperation django.TemplateDoesNotExist"),
+    (Kind.DETERMINISTIC, CODE, "sqlalchemy.DetachedInstanceError sqlalchemy.MissingGreenlet"),
+    (Kind.DETERMINISTIC, CODE, "pydantic.PydanticUserError pydantic_ai.UserError"),
+    (Kind.DETERMINISTIC, CONFIG, "pydantic_settings.SettingsError django.ConnectionDoesNotExist"),
+    (Kind.DETERMINISTIC, CODE, "django.FieldDoesNotExist"),
+    (Kind.DETERMINISTIC, CONFIG, "pydantic_ai.UsageLimitExceeded instructor.ConfigurationError"),
     # redis
     (Kind.TRANSIENT, NOTHING, "redis.ConnectionError redis.TimeoutError redis.NoScriptError"),
     (Kind.TRANSIENT, NOTHING, "redis.BusyLoadingError redis.ClusterDownError redis.TryAgainError"),
     (Kind.TRANSIENT, NOTHING, "redis.MasterDownError redis.WatchError redis.LockError"),
     (Kind.TRANSIENT, NOTHING, "redis.MaxConnectionsError"),
-    (Kind.UNKNOWN, NOTHING, "redis.ReadOnlyError redis.OutOfMemoryError redis.ResponseError"),
+    (Kind.TRANSIENT, NOTHING, "redis.ReadOnlyError redis.OutOfMemoryError"),
     (Kind.DETERMINISTIC, CREDENTIALS, "redis.AuthenticationError redis.NoPermissionError"),
     (Kind.DETERMINISTIC, CREDENTIALS, "redis.AuthorizationError"),
     (
@@ -61,7 +70,9 @@ CLASSES = words(
     (Kind.DETERMINISTIC, CONFIG, "pymongo.ConfigurationError pymongo.InvalidURI"),
     (Kind.DETERMINISTIC, CODE + INPUT, "pymongo.InvalidName bson.InvalidDocument"),
     (Kind.DETERMINISTIC, CODE + INPUT, "pymongo.DocumentTooLarge pymongo.InvalidOperation"),
-    (Kind.TRANSIENT, NOTHING, "pika.AMQPConnectionError pika.ConnectionClosed"),
+    (Kind.TRANSIENT, NOTHING, "pika.AMQPConnectionError pika.ConnectionClosed celery.Retry"),
+    (Kind.UNKNOWN, NOTHING, "lxml.XMLSyntaxError yaml.YAMLError tomllib.TOMLDecodeError"),
+    (Kind.UNKNOWN, NOTHING, "billiard.TimeLimitExceeded billiard.SoftTimeLimitExceeded"),
     (Kind.DETERMINISTIC, CREDENTIALS, "pika.AuthenticationError pika.ProbableAccessDeniedError"),
     (Kind.DETERMINISTIC, CREDENTIALS, "pika.ProbableAuthenticationError"),
     (Kind.TRANSIENT, NOTHING, "smtplib.SMTPServerDisconnected"),
@@ -104,20 +115,30 @@ CLASSES = words(
 
 TRANSPORT = words(
     (Kind.TRANSIENT, NOTHING, "ConnectError ConnectTimeout ConnectTimeoutError PoolTimeout"),
-    (Kind.TRANSIENT, NOTHING, "ReadTimeout ReadTimeoutError ReadError WriteTimeout WriteError"),
-    (Kind.TRANSIENT, NOTHING, "CloseError RemoteProtocolError ProtocolError IncompleteRead"),
+    (Kind.TRANSIENT, NOTHING, "ReadTimeout ReadTimeoutError WriteTimeout"),
+    (Kind.TRANSIENT, NOTHING, "RemoteProtocolError ProtocolError IncompleteRead"),
     (Kind.TRANSIENT, NOTHING, "ChunkedEncodingError ClientPayloadError NewConnectionError"),
     (Kind.TRANSIENT, NOTHING, "ServerDisconnectedError ServerTimeoutError ConnectionClosed"),
     (Kind.TRANSIENT, NOTHING, "ConnectionClosedError EndpointConnectionError TransportError"),
-    (Kind.TRANSIENT, NOTHING, "NetworkError TimeoutException HTTPClientError ConnectionTimeout"),
+    (Kind.TRANSIENT, NOTHING, "TimeoutException HTTPClientError ConnectionTimeout"),
     (Kind.TRANSIENT, NOTHING, "APITimeoutError APIResponseTimeoutError ClientOSError Timeout"),
     (Kind.TRANSIENT, NOTHING, "ServiceUnavailableError ServerSelectionTimeoutError ProxyError"),
     (Kind.DETERMINISTIC, CODE, "LocalProtocolError"),
     (Kind.DETERMINISTIC, CONFIG + CODE, "UnsupportedProtocol TooManyRedirects LocationParseError"),
 )
 WRAPPERS = frozenset(
-    {"APIConnectionError", "ConnectionError", "MaxRetryError", "ClientConnectionError", "SSLError"}
+    {
+        "APIConnectionError",
+        "ConnectionError",
+        "MaxRetryError",
+        "ClientConnectionError",
+        "SSLError",
+        "RetryError",
+    }
 )
+_CLIENTS = frozenset({"httpx", "httpx2", "httpcore", "httpcore2", "aiohttp", "requests", "urllib3"})
+_CLIENTS_ONLY = frozenset({"ReadError", "WriteError", "CloseError", "NetworkError"})
+_PASSES = ("retriable", "retryable", "is_retryable", "is_transient", "isrecoverable")
 _SURE_OF_TRANSPORT = (Kind.TRANSIENT, NOTHING)
 
 _PEP_249: dict[str, Row] = {
@@ -129,13 +150,6 @@ _PEP_249: dict[str, Row] = {
     "InternalError": (Kind.UNKNOWN, NOTHING),
     "InterfaceError": (Kind.UNKNOWN, NOTHING),
 }
-
-_REDIS_REPLIES = words(
-    (Kind.DETERMINISTIC, CODE, "WRONGTYPE EXECABORT CROSSSLOT"),
-    (Kind.DETERMINISTIC, CREDENTIALS, "NOAUTH WRONGPASS NOPERM"),
-    (Kind.TRANSIENT, NOTHING, "LOADING BUSY NOSCRIPT CLUSTERDOWN MASTERDOWN TRYAGAIN MOVED ASK"),
-    (Kind.UNKNOWN, NOTHING, "READONLY OOM MISCONF"),
-)
 
 _ANSWER_PARSERS = (
     "openai.lib.", "openai._response", "openai._models", "anthropic.lib.",
@@ -158,9 +172,9 @@ def is_follow_on(link: Link) -> bool:
 
 def judge(link: Link) -> Finding | None:
     """What the class says, the most derived first."""
-    replied = _judge_redis(link)
-    if replied is not None:
-        return replied
+    hinted = _judge_hint(link)
+    if hinted is not None:
+        return hinted
     missing = _judge_missing_credentials(link)
     if missing is not None:
         return missing
@@ -171,14 +185,23 @@ def judge(link: Link) -> Finding | None:
     return None
 
 
+def _judge_hint(link: Link) -> Finding | None:
+    """What an exception says of repetition by itself (Kafka's, Temporal's, Oracle's do)."""
+    if any(link.read(path) is True for path in _PASSES):
+        return _finding(link, (Kind.TRANSIENT, NOTHING))
+    if link.read("non_retryable") is True:
+        return _finding(link, (Kind.DETERMINISTIC, CODE + INPUT))
+    return None
+
+
 def _judge_class(link: Link, short: str) -> Finding | None:
     package, _, name = short.partition(".")
     if short in CLASSES:
         return _answer_or(link, short, CLASSES[short])
-    if package == "builtins":
+    if package in ("builtins", "ssl"):
         return None
-    if name in TRANSPORT:
-        return _finding(link, TRANSPORT[name])
+    if name in TRANSPORT or (package in _CLIENTS and name in _CLIENTS_ONLY):
+        return _finding(link, TRANSPORT.get(name, _SURE_OF_TRANSPORT))
     if name in WRAPPERS:
         return _finding(link, _SURE_OF_TRANSPORT, Rank.WRAPPER)
     if name in _PEP_249 and not {f"{package}.DatabaseError", f"{package}.Error"}.isdisjoint(
@@ -207,21 +230,10 @@ def _judge_driver(link: Link, row: Row) -> Finding:
     """A database driver's own error: without a code only its PEP 249 class is left."""
     if link.read("connection_invalidated") is True:
         return _finding(link, (Kind.TRANSIENT, NOTHING))
-    if "closed" in link.message:
-        return _finding(link, (Kind.UNKNOWN, NOTHING))
+    if row[0] is Kind.UNKNOWN and "cursor" not in link.message:
+        said = phrases.judge(link)
+        return replace(said, rank=Rank.LIBRARY) if said is not None else _finding(link, row)
     return _finding(link, row)
-
-
-def _judge_redis(link: Link) -> Finding | None:
-    if "redis.RedisError" not in link.shorts:
-        return None
-    said = link.text("status_code") or link.message.partition(" ")[0]
-    if said in _REDIS_REPLIES:
-        kind, wakes_on = _REDIS_REPLIES[said]
-        return Finding(Rank.CODE, kind, f"redis {said}", wakes_on)
-    if link.message.lower().startswith(("unknown command", "err unknown command")):
-        return Finding(Rank.CODE, Kind.DETERMINISTIC, "redis unknown command", CODE)
-    return None
 
 
 def _judge_missing_credentials(link: Link) -> Finding | None:

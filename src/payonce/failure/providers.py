@@ -60,7 +60,10 @@ CODES = words(
     (Kind.THROTTLED, NOTHING, "ThrottledException RequestThrottledException RequestThrottled"),
     (Kind.THROTTLED, NOTHING, "TooManyRequestsException ProvisionedThroughputExceededException"),
     (Kind.THROTTLED, NOTHING, "RequestLimitExceeded BandwidthLimitExceeded EC2ThrottledException"),
-    (Kind.THROTTLED, NOTHING, "LimitExceededException RATE_LIMIT_EXCEEDED"),
+    (Kind.THROTTLED, NOTHING, "LimitExceededException RATE_LIMIT_EXCEEDED rateLimitExceeded"),
+    (Kind.THROTTLED, NOTHING, "userRateLimitExceeded"),
+    # the model could not do what was asked of it this time
+    (Kind.STOCHASTIC, NOTHING, "json_validate_failed tool_use_failed"),
     # time mends these
     (Kind.TRANSIENT, NOTHING, "server_is_overloaded engine_overloaded lock_timeout"),
     (Kind.TRANSIENT, NOTHING, "server_error api_error overloaded_error timeout_error"),
@@ -70,12 +73,13 @@ CODES = words(
     (Kind.TRANSIENT, NOTHING, "InternalFailure ServiceUnavailable ServiceUnavailableException"),
     (Kind.TRANSIENT, NOTHING, "ModelNotReadyException ModelTimeoutException OperationAborted"),
     (Kind.TRANSIENT, NOTHING, "ModelErrorException ModelStreamErrorException"),
-    (Kind.TRANSIENT, NOTHING, "TransactionConflictException MPAgreementBeingCreated"),
+    (Kind.TRANSIENT, NOTHING, "TransactionConflictException MPAgreementBeingCreated backendError"),
+    (Kind.TRANSIENT, NOTHING, "capacity_exceeded cluster_block_exception internalError"),
     # mostly the same again, but some filters are drawn; may be an own earlier write
     (Kind.UNKNOWN, NOTHING, "content_policy_violation content_filter moderation_blocked"),
     (Kind.UNKNOWN, NOTHING, "ResponsibleAIPolicyViolation ConditionalCheckFailedException"),
-    (Kind.UNKNOWN, NOTHING, "TransactionCanceledException NoSuchKey card_declined"),
-    (Kind.UNKNOWN, NOTHING, "processing_error"),
+    (Kind.UNKNOWN, NOTHING, "TransactionCanceledException NoSuchKey card_declined quotaExceeded"),
+    (Kind.UNKNOWN, NOTHING, "processing_error dailyLimitExceeded"),
 )
 
 TYPES = words(
@@ -115,6 +119,8 @@ def judge(link: Link) -> Finding | None:
     for word in said:
         if word in CODES:
             kind, wakes_on = CODES[word]
+            if link.status == 413 and kind is Kind.THROTTLED:
+                kind, wakes_on = Kind.DETERMINISTIC, INPUT
             return Finding(Rank.CODE, kind, f"{_name_of(link)} {word}", wakes_on)
     if link.status is not None:
         return _judge_message(link)
@@ -146,11 +152,11 @@ def _said(link: Link) -> Iterator[str]:
 
 
 def _details(link: Link) -> list[object]:
-    for path in ("error.details", "details"):
+    found: list[object] = []
+    for path in ("error.details", "details", "error.errors", "errors"):
         details = read(link.body, path)
-        if isinstance(details, list):
-            return details
-    return []
+        found += details if isinstance(details, list) else []
+    return found
 
 
 def _judge_message(link: Link) -> Finding | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 
 from payonce.chain import Link
+from payonce.failure import phrases
 from payonce.failure.finding import (
     CODE,
     CONFIG,
@@ -29,6 +30,7 @@ CLASSES = words(
     (Kind.DETERMINISTIC, CODE, "builtins.AssertionError builtins.BufferError"),
     (Kind.DETERMINISTIC, CODE, "_pickle.PicklingError pickle.PicklingError"),
     (Kind.DETERMINISTIC, CODE, "asyncio.InvalidStateError concurrent.InvalidStateError"),
+    (Kind.DETERMINISTIC, CODE, "builtins.StopIteration builtins.StopAsyncIteration re.error"),
     # the same values again
     (Kind.DETERMINISTIC, INPUT + CODE, "builtins.ArithmeticError builtins.ValueError"),
     (Kind.DETERMINISTIC, INPUT, "builtins.UnicodeError struct.error _csv.Error"),
@@ -44,14 +46,18 @@ CLASSES = words(
     (Kind.TRANSIENT, NOTHING, "concurrent.TimeoutError builtins.BlockingIOError"),
     (Kind.TRANSIENT, NOTHING, "http.RemoteDisconnected http.IncompleteRead http.BadStatusLine"),
     (Kind.TRANSIENT, NOTHING, "urllib.ContentTooShortError builtins.InterruptedError"),
+    (Kind.TRANSIENT, NOTHING, "socket.gaierror _queue.Empty queue.Empty queue.Full"),
+    (Kind.TRANSIENT, NOTHING, "subprocess.TimeoutExpired threading.BrokenBarrierError"),
     (Kind.DETERMINISTIC, CONFIG + CODE, "http.InvalidURL"),
     (Kind.DETERMINISTIC, CODE, "http.ImproperConnectionState"),
+    (Kind.UNKNOWN, NOTHING, "http.HTTPException"),
     # can't be told from the exception alone
     (Kind.UNKNOWN, NOTHING, "json.JSONDecodeError builtins.MemoryError builtins.EOFError"),
     (Kind.UNKNOWN, NOTHING, "subprocess.CalledProcessError concurrent.BrokenExecutor"),
-    (Kind.UNKNOWN, NOTHING, "builtins.OSError socket.gaierror zlib.error xml.ParseError"),
+    (Kind.UNKNOWN, NOTHING, "builtins.OSError zlib.error xml.ParseError zipfile.BadZipFile"),
+    (Kind.UNKNOWN, NOTHING, "gzip.BadGzipFile lzma.LZMAError tarfile.ReadError"),
 )
-_ORIGIN_UNKNOWN = frozenset({"json.JSONDecodeError"})
+_ORIGIN_UNKNOWN = frozenset({"json.JSONDecodeError", "ssl.SSLCertVerificationError"})
 
 ERRNOS: dict[int, Row] = {
     getattr(errno, name): row
@@ -59,11 +65,15 @@ ERRNOS: dict[int, Row] = {
         (Kind.TRANSIENT, NOTHING, "ECONNREFUSED ECONNRESET ECONNABORTED EPIPE ETIMEDOUT"),
         (Kind.TRANSIENT, NOTHING, "ENETUNREACH ENETDOWN ENETRESET EHOSTUNREACH EHOSTDOWN"),
         (Kind.TRANSIENT, NOTHING, "ENOTCONN ESHUTDOWN EAGAIN EINTR EALREADY EINPROGRESS"),
-        (Kind.TRANSIENT, NOTHING, "EBUSY EMFILE ENFILE ENOBUFS EADDRNOTAVAIL ESTALE EDEADLK"),
+        (
+            Kind.TRANSIENT,
+            NOTHING,
+            "EBUSY EMFILE ENFILE ENOBUFS EADDRNOTAVAIL ESTALE EDEADLK ENOSPC",
+        ),
         (Kind.DETERMINISTIC, CONFIG, "EACCES EPERM EROFS"),
         (Kind.DETERMINISTIC, CODE + INPUT, "EISDIR ENOTDIR ENAMETOOLONG ELOOP EXDEV"),
         (Kind.DETERMINISTIC, CONFIG + CODE, "ENOEXEC"),
-        (Kind.UNKNOWN, NOTHING, "ENOENT EEXIST ENOSPC EDQUOT ENOMEM EIO EADDRINUSE ENOTEMPTY"),
+        (Kind.UNKNOWN, NOTHING, "ENOENT EEXIST EDQUOT ENOMEM EIO EADDRINUSE ENOTEMPTY"),
     ).items()
     if hasattr(errno, name)
 }
@@ -81,6 +91,8 @@ def judge_class(link: Link) -> Finding | None:
     """What the class says, where it is one of Python's own."""
     for short in link.shorts:
         if short in CLASSES:
+            if short == "builtins.OSError" and (said := phrases.judge(link)) is not None:
+                return said
             kind, wakes_on = CLASSES[short]
             rank = Rank.LIBRARY if short in _ORIGIN_UNKNOWN else Rank.BUILTIN
             found = Finding(rank, kind, _evidence(link), wakes_on)

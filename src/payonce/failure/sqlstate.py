@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 
 from payonce.chain import Link
+from payonce.failure.conditions import CODE_OF_NAME
 from payonce.failure.finding import (
     CODE,
     CONFIG,
@@ -22,6 +23,7 @@ from payonce.failure.finding import (
     Row,
     words,
 )
+from payonce.failure.phrases import SURE_OF_CREDENTIALS, sqlstate_in
 from payonce.model import Kind
 
 FOLLOW_ON = "25P02"
@@ -33,12 +35,12 @@ CODES = words(
     (Kind.DETERMINISTIC, CREDENTIALS, "42501"),
     (Kind.DETERMINISTIC, CODE + INPUT + SCHEMA, "23502 23514"),
     (Kind.DETERMINISTIC, SCHEMA + INPUT, "22001 22003 22P02 22026 HV00L"),
-    (Kind.UNKNOWN, NOTHING, "23000 23001 23503 23505 23P01 25006 25P03 25P04 40003 57014"),
-    (Kind.UNKNOWN, NOTHING, "53000 53100 53200 53400 P0001 57000 HY000 HYT00 01000"),
+    (Kind.UNKNOWN, NOTHING, "23000 23001 23503 23505 23P01 25P03 25P04 40003 08P01 P0001"),
+    (Kind.UNKNOWN, NOTHING, "57000 HY000 01000"),
     (Kind.TRANSIENT, NOTHING, "40001 40P01 40000 40002 55P03 55006 26000 72000 HYT01"),
-    (Kind.TRANSIENT, NOTHING, "53300 57P01 57P02 57P03 57P05 58030"),
+    (Kind.TRANSIENT, NOTHING, "25006 57014 57P01 57P02 57P03 57P05 58030 HYT00"),
     (Kind.DETERMINISTIC, CONFIG, "57P04 58P01 58P02"),
-    (Kind.DETERMINISTIC, CODE, "08P01 P0004 55000 55P02 55P04"),
+    (Kind.DETERMINISTIC, CODE, "P0004 55000 55P02 55P04"),
     (Kind.DETERMINISTIC, INPUT + CODE, "P0002 P0003"),
     (Kind.DETERMINISTIC, CONFIG, "08004 IM002 IM003"),
 )
@@ -50,8 +52,8 @@ CLASSES = words(
     (Kind.DETERMINISTIC, CREDENTIALS, "28"),
     (Kind.DETERMINISTIC, CONFIG, "3D F0"),
     (Kind.DETERMINISTIC, INPUT + CODE, "54"),
-    (Kind.TRANSIENT, NOTHING, "08 40"),
-    (Kind.UNKNOWN, NOTHING, "23 53 55 57 58 HV HY P0 XX"),
+    (Kind.TRANSIENT, NOTHING, "08 40 53"),
+    (Kind.UNKNOWN, NOTHING, "23 55 57 58 HV HY P0 XX"),
 )
 
 STALE_PLAN = re.compile(r"cached (?:statement )?plan", re.IGNORECASE)
@@ -60,13 +62,21 @@ LOST_CODES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE), code)
     for pattern, code in (
         (r"too many (?:connections|clients)|remaining connection slots|pool_timeout", "53300"),
+        (r"no more connections allowed|max_client_conn|query_wait_timeout", "53300"),
+        (r"max(?:imum)? client connections|server_login_retry|server login has been", "53300"),
         (r"database system is|not yet accepting connections", "57P03"),
         (r"terminating connection|crash of another server process", "57P01"),
         (r'FATAL:.*database ".*" does not exist', "3D000"),
-        (r'role ".*" does not exist|no pg_hba\.conf entry|not permitted to log in', "28000"),
+        (
+            r'role ".*" does not exist|pg_hba\.conf (?:entry|rejects)|not permitted to log in',
+            "28000",
+        ),
+        (r"[Tt]enant or user not found|password is required|no such user", "28000"),
         (r"(?:password|peer|ident|LDAP|GSSAPI|certificate) authentication failed", "28P01"),
         (r"no password supplied|SASL authentication failed", "28P01"),
         (r"permission denied for database", "42501"),
+        (r"expected authentication request|invalid response to (?:SSL|GSS)", "08004"),
+        (r"invalid (?:dsn|connection option|port number)|missing \"=\" after", "08004"),
         (r"server does not support SSL|unsupported startup parameter", "08004"),
         (r"server closed the connection|connection (?:was )?(?:closed|lost|reset)", "08006"),
         (r"consuming input failed|SSL SYSCALL error|could not receive data", "08006"),
@@ -74,13 +84,26 @@ LOST_CODES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"timeout expired|connection timeout|could not connect|Connection timed out", "08001"),
     )
 )
+_NAMED = frozenset({"psycopg", "psycopg2", "asyncpg"})
 _LIBPQ = frozenset({"psycopg", "psycopg2", "psycopg_pool", "pg8000", "asyncpg"})
-_MESSAGE_ONLY = frozenset({"psycopg.OperationalError", "psycopg2.OperationalError"})
+_MESSAGE_ONLY = frozenset(
+    {"psycopg.OperationalError", "psycopg2.OperationalError", "psycopg2.ProgrammingError"}
+)
+
+
+def code_of(link: Link) -> str | None:
+    """The SQLSTATE that an exception carries, as an attribute, by its class's name or its text."""
+    if link.sqlstate is not None or link.is_plain:
+        return link.sqlstate
+    name = type(link.exc).__name__
+    if link.package in _NAMED and name in CODE_OF_NAME:
+        return CODE_OF_NAME[name]
+    return sqlstate_in(link.message)
 
 
 def judge(link: Link) -> Finding | None:
     """What a SQLSTATE says; on MySQL, whose SQLSTATEs are coarse, only if it is a precise one."""
-    code = link.sqlstate
+    code = code_of(link)
     if code is None:
         return _judge_connect(link)
     if code == FOLLOW_ON:
@@ -88,6 +111,8 @@ def judge(link: Link) -> Finding | None:
     evidence = f"SQLSTATE {code}"
     if code == "0A000" and STALE_PLAN.search(link.message):
         return Finding(Rank.CODE, Kind.TRANSIENT, evidence)
+    if code[:2] in ("08", "HY", "XX") and SURE_OF_CREDENTIALS.search(link.message):
+        return Finding(Rank.CODE, Kind.DETERMINISTIC, evidence, CREDENTIALS)
     if link.mysql_number is not None and code[:3] != "42S" and code[:2] not in ("08", "40", "28"):
         return None
     return _finding(code, evidence)

@@ -3,9 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from payonce.chain import Chain, Link
-from payonce.failure import http, libraries, mysql, own, providers, python, sqlite, sqlstate
+from payonce.failure import (
+    http,
+    libraries,
+    mysql,
+    naming,
+    own,
+    phrases,
+    providers,
+    python,
+    replies,
+    sqlite,
+    sqlstate,
+    stores,
+)
 from payonce.failure.finding import Finding, Rank
 from payonce.failure.reason import reason_of
 from payonce.failure.rules import Rule
@@ -18,14 +32,20 @@ TABLES = (
     own.judge,
     mysql.judge,
     sqlite.judge,
+    stores.judge,
     sqlstate.judge,
+    replies.judge,
     providers.judge,
     http.judge,
+    phrases.judge_tls,
     python.judge_errno,
     libraries.judge,
+    naming.judge_code,
+    naming.judge,
     python.judge_class,
+    phrases.judge,
 )
-PLAIN_TABLES = (python.judge_errno, python.judge_class)
+PLAIN_TABLES = (phrases.judge_tls, python.judge_errno, python.judge_class, phrases.judge)
 _DEEPEST_GROUP = 4
 _ASKS_MOST = (
     Kind.DETERMINISTIC,
@@ -103,11 +123,18 @@ def _weigh(links: list[Link], depth: int) -> Found | None:
     best: Found | None = None
     for link in links:
         found = _judge(link, depth)
-        if found is not None and (best is None or found[1].rank <= best[1].rank):
+        if found is not None and (best is None or _decides(found[1], best[1])):
             best = found
         if best is not None and best[1].rank is Rank.OWN:
             break
     return best
+
+
+def _decides(deeper: Finding, before: Finding) -> bool:
+    """Whether a finding nearer to the root takes the place of what was found above it."""
+    if deeper.rank == before.rank and deeper.rank >= Rank.LIBRARY:
+        return deeper.kind is not Kind.UNKNOWN or before.kind is Kind.UNKNOWN
+    return deeper.rank <= before.rank
 
 
 def _judge(link: Link, depth: int) -> Found | None:
@@ -123,9 +150,16 @@ def _judge(link: Link, depth: int) -> Found | None:
 
 
 def _that_asks_most(found: list[Found]) -> Found | None:
-    """Of a group's members the one that has to be mended first: the whole fails with it."""
-    return min(found, key=lambda each: _ASKS_MOST.index(each[1].kind), default=None)
+    """Of a group's members the one that has to be mended first: the whole fails with it.
+
+    A bare `KeyError` beside a time-out may be its fallout, so it is not trusted to be more.
+    """
+    first = min(found, key=lambda each: _ASKS_MOST.index(each[1].kind), default=None)
+    if first is None or first[1].kind is not Kind.DETERMINISTIC or first[1].rank < Rank.LIBRARY:
+        return first
+    passes = any(each[1].kind in (Kind.TRANSIENT, Kind.THROTTLED) for each in found)
+    return (first[0], replace(first[1], kind=Kind.UNKNOWN, wakes_on=())) if passes else first
 
 
 def _is_follow_on(link: Link) -> bool:
-    return link.sqlstate == sqlstate.FOLLOW_ON or libraries.is_follow_on(link)
+    return sqlstate.code_of(link) == sqlstate.FOLLOW_ON or libraries.is_follow_on(link)

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from payonce.testing.provider_process import SpawnedProvider as SpawnedProvider
     from payonce.testing.provider_process import spawn_provider as spawn_provider
     from payonce.testing.queue import AtLeastOnceQueue as AtLeastOnceQueue
+    from payonce.testing.stand_in import stand_in as stand_in
     from payonce.testing.task import AlreadyExists as AlreadyExists
     from payonce.testing.task import QueueDelivery as QueueDelivery
     from payonce.testing.task import Task as Task
@@ -69,6 +70,7 @@ _HOME = {
     "slow": "faults",
     "spawn_provider": "provider_process",
     "stall": "faults",
+    "stand_in": "stand_in",
     "status": "faults",
 }
 
@@ -101,6 +103,7 @@ __all__ = [
     "slow",
     "spawn_provider",
     "stall",
+    "stand_in",
     "status",
 ]
 
