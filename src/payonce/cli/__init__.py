@@ -1,7 +1,7 @@
 """Front: the command line; a command parses, calls one function and prints one report.
 
-Exit codes: 0 all is well, 1 a clear error, 2 the command was written wrongly, 3 (`wake`) some
-run is still not done.
+Exit codes: 0 all is well, 1 a clear error, 2 the command was written wrongly, or (`preflight`)
+it can't be told, 3 (`wake`) some run is still not done.
 """
 
 from __future__ import annotations
@@ -16,6 +16,10 @@ __all__ = ["main"]
 COMMANDS = LazyCommands(
     {
         "demo": ("payonce.cli.demo:demo", "Show the accident, and its end, in a minute."),
+        "preflight": (
+            "payonce.cli.preflight:preflight",
+            "Look whether databases hold what jobs need.",
+        ),
         "runs": ("payonce.cli.runs:runs", "List runs, the last changed first."),
         "show": ("payonce.cli.show:show", "Show one run: deliveries, attempts, calls, money."),
         "parked": ("payonce.cli.parked:parked", "List parked runs by what they wait for."),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from payonce.preflight import statements
+from payonce.preflight.compare import Defect
 from payonce.preflight.database import Connection
 from payonce.preflight.expected import Access, Rehearsal, Statement, WantedColumn, WantedTable
 from payonce.preflight.found import Named
@@ -61,6 +62,23 @@ def _column(field: Any, wrapper: Any) -> WantedColumn:
     generated = bool(getattr(field, "generated", False))
     counted = field.get_internal_type() in ("AutoField", "BigAutoField", "SmallAutoField")
     return WantedColumn(field.column, field.db_type(wrapper), None, not (generated or counted))
+
+
+def words(given: Iterable[Any]) -> Callable[[Defect], set[str]]:
+    """How migrations speak of a defect: by the names of models and fields."""
+    known = {str(_named(model)): model for each in given for model in _models(each)}
+
+    def of(defect: Defect) -> set[str]:
+        model = known.get(defect.table or "")
+        if model is None:
+            return set()
+        if defect.column is None:
+            return {model.__name__}
+        fields = model._meta.local_concrete_fields
+        named = next((f.name for f in fields if f.column == defect.column), defect.column)
+        return {model._meta.model_name, named}
+
+    return of
 
 
 def rehearsal(given: Any, wrapper: Any) -> Rehearsal:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from payonce.errors import ConfigError
-from payonce.preflight import from_django, from_sqlalchemy, statements
+from payonce.preflight import from_django, from_sqlalchemy, hints, statements
 from payonce.preflight.compare import Defect
 from payonce.preflight.database import Connection
 from payonce.preflight.expected import Access, Expected, Rehearsal, Statement, WantedTable
@@ -78,7 +78,14 @@ class Sources:
 
     def hint(self, connection: Connection, found: Sequence[Defect]) -> str:
         """What would mend the defects: the migration that does, if one is found."""
-        return ""
+        models = [each for each in (*self.writes, *self.reads) if from_django.knows(each)]
+        if models:
+            names = from_django.words(models)
+            return hints.told(hints.django(self.alias), found, names)
+        plan = hints.alembic(connection, self.migrations)
+        if plan is not None:
+            return hints.told(plan, found, hints.words_of)
+        return hints.told(hints.sql_files(self.migrations), found, hints.words_of)
 
 
 def _is_statement(given: Any) -> bool:
