@@ -114,6 +114,16 @@ class Messages(AnthropicErrors, Wire):
         return event(self.refusal(replace(fault, status=529), id).body, "error")
 
 
+class VertexMessages(Messages):
+    """Messages on Google's Vertex: `…/models/{model}:rawPredict` and `…:streamRawPredict`."""
+
+    provider = "vertex"
+
+    def read(self, request: Request) -> Ask:
+        """Read a message whose model is in the path."""
+        return self.read_body({**request.json(), "model": request.names.get("model")})
+
+
 def _demanded(body: Body) -> Tool | None:
     offered = [tool for tool in body.get("tools") or () if "input_schema" in tool]
     tools = {tool["name"]: tool["input_schema"] for tool in offered}

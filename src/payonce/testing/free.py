@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from hashlib import sha256
 
 from payonce.testing.asking import Body, Request, tokens_in
+from payonce.testing.batches import anthropic_batch, openai_batch
 from payonce.testing.rest import ROOT
 
 _CREATED = 1_767_225_600
@@ -50,6 +51,14 @@ def _file(id: str) -> dict[str, object]:
     return {"id": id, "object": "file", "created_at": _CREATED, "status": "processed"}
 
 
+def _batch(request: Request) -> Body:
+    return openai_batch(request.path.rpartition("/")[2], _CREATED, {})
+
+
+def _message_batch(request: Request) -> Body:
+    return anthropic_batch(request.path.rpartition("/")[2], _CREATED, 1)
+
+
 def _counted(name: str) -> Callable[[Request], Body]:
     return lambda request: {name: tokens_in(request.content.decode())}
 
@@ -62,6 +71,8 @@ _ANSWERS: Mapping[tuple[str, str], Callable[[Request], Body]] = {
     ("GET", r"(/\w+)?(/openai)?/v1/models"): _models,
     ("POST", r"/v1/files"): _upload,
     ("GET", r"/v1/files/[^/]+"): _polled,
+    ("GET", r"/v1/batches/[^/]+"): _batch,
+    ("GET", r"/v1/messages/batches/[^/]+"): _message_batch,
     ("POST", r"/v1/messages/count_tokens"): _counted("input_tokens"),
     ("POST", r"/gemini/.+:countTokens"): _counted("totalTokens"),
     ("POST", r"/bedrock/model/[^/]+/count-tokens"): _counted("inputTokens"),

@@ -57,6 +57,16 @@ class Metered(ABC):
         return self.url
 
     @property
+    def azure_url(self) -> str:
+        """The `azure_endpoint` of an Azure client of OpenAI's SDK."""
+        return f"{self.url}/azure"
+
+    @property
+    def vertex_url(self) -> str:
+        """The `base_url` of Anthropic's client for Vertex."""
+        return f"{self.url}/vertex"
+
+    @property
     def bedrock_url(self) -> str:
         """The `endpoint_url` of boto3's `bedrock-runtime` client."""
         return f"{self.url}/bedrock"
@@ -100,20 +110,24 @@ class Metered(ABC):
         return {
             "OPENAI_BASE_URL": self.openai_url,
             "OPENAI_API_KEY": "sk-metered",
+            "AZURE_OPENAI_ENDPOINT": self.azure_url,
+            "AZURE_OPENAI_API_KEY": "metered",
             "ANTHROPIC_BASE_URL": self.anthropic_url,
             "ANTHROPIC_API_KEY": "sk-ant-metered",
             "ANTHROPIC_BEDROCK_BASE_URL": self.bedrock_url,
+            "ANTHROPIC_VERTEX_BASE_URL": self.vertex_url,
             "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": self.bedrock_url,
             "AWS_ACCESS_KEY_ID": "AKIAMETERED",
             "AWS_SECRET_ACCESS_KEY": "metered",
             "AWS_DEFAULT_REGION": "us-east-1",
             "AWS_REGION": "us-east-1",
             "GOOGLE_GEMINI_BASE_URL": self.gemini_url,
-            "GEMINI_API_KEY": "metered",
+            "GOOGLE_API_KEY": "metered",
             "MISTRAL_SERVER_URL": self.mistral_url,
             "MISTRAL_API_KEY": "metered",
             "METERED_REST_URL": self.rest_url,
             "CO_API_URL": self.cohere_url,
+            "CO_BASE_URL": self.cohere_url,
             "CO_API_KEY": "metered",
             "GROQ_BASE_URL": self.groq_url,
             "GROQ_API_KEY": "metered",

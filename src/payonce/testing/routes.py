@@ -9,7 +9,8 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from payonce.testing.anthropic import AnthropicErrors, Messages
+from payonce.testing.anthropic import AnthropicErrors, Messages, VertexMessages
+from payonce.testing.batches import Batches, MessageBatches
 from payonce.testing.bedrock import BedrockErrors, Converse
 from payonce.testing.bedrock_invoke import InvokeModel
 from payonce.testing.cohere import CohereChat, CohereEmbed, CohereErrors, CohereRerank
@@ -19,6 +20,7 @@ from payonce.testing.groq import GroqChat, GroqErrors, GroqTranscriptions
 from payonce.testing.mistral import MistralChat, MistralEmbeddings, MistralErrors
 from payonce.testing.openai import ChatCompletions, OpenAIErrors
 from payonce.testing.openai_audio import Speech, Transcriptions
+from payonce.testing.openai_completions import Completions
 from payonce.testing.openai_embeddings import Embeddings
 from payonce.testing.openai_images import ImageEdits, Images
 from payonce.testing.openai_responses import Responses
@@ -31,18 +33,24 @@ from payonce.testing.together import (
 )
 from payonce.testing.wire import Wire, Words
 
+# Azure has OpenAI's paths, with or without the name of a deployment.
+_OPENAI = r"(?:/v1|/azure/openai(?:/v1|/deployments/[^/]+)?)"
 _SPOKEN = r"audio/(transcriptions|translations)"
 _GEMINI = r"/gemini/.+/(?P<model>[^/]+):"
 _BEDROCK = r"/bedrock/model/(?P<model>[^/]+)/"
 _WIRES: Mapping[str, Wire] = {
-    r"/v1/chat/completions": ChatCompletions(),
-    r"/v1/responses": Responses(),
-    r"/v1/embeddings": Embeddings(),
-    r"/v1/images/generations": Images(),
-    r"/v1/images/edits": ImageEdits(),
-    r"/v1/audio/speech": Speech(),
-    rf"/v1/{_SPOKEN}": Transcriptions(),
+    rf"{_OPENAI}/chat/completions": ChatCompletions(),
+    rf"{_OPENAI}/completions": Completions(),
+    rf"{_OPENAI}/responses": Responses(),
+    rf"{_OPENAI}/embeddings": Embeddings(),
+    rf"{_OPENAI}/images/generations": Images(),
+    rf"{_OPENAI}/images/edits": ImageEdits(),
+    rf"{_OPENAI}/audio/speech": Speech(),
+    rf"{_OPENAI}/{_SPOKEN}": Transcriptions(),
+    rf"{_OPENAI}/batches": Batches(),
     r"/v1/messages": Messages(),
+    r"/v1/messages/batches": MessageBatches(),
+    r"/vertex/.+/(?P<model>[^/]+):(rawPredict|streamRawPredict)": VertexMessages(),
     rf"{_BEDROCK}(?P<verb>converse|converse-stream)": Converse(),
     rf"{_BEDROCK}(?P<verb>invoke|invoke-with-response-stream)": InvokeModel(),
     rf"{_GEMINI}(?P<verb>generateContent|streamGenerateContent)": GenerateContent(),
@@ -68,6 +76,7 @@ _WORDS: Mapping[str, Words] = {
     "mistral": MistralErrors(),
     "rest": RestErrors(),
     "together": TogetherErrors(),
+    "vertex": AnthropicErrors(),
 }
 
 
