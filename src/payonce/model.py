@@ -78,6 +78,22 @@ class World:
 
 
 @dataclass(frozen=True, slots=True)
+class Trouble:
+    """How a job fares in one world.
+
+    `failed` runs have failed there for good by one cause, `found`, since one was done; the last
+    of them at `last`. `in_flight` attempts at other runs work there just now; `proven`: a run of
+    the job was done there.
+    """
+
+    failed: int
+    in_flight: int
+    proven: bool
+    last: float | None = None
+    found: Diagnosis | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Delivery:
     """One arrival of a message; all that its queue says of itself is recorded, none trusted."""
 
@@ -110,7 +126,8 @@ class Run:
     """A run as the journal has it; `attempt` is the last attempt's number, its fencing token.
 
     `tries` counts attempts since the run was last woken, `kills` those in a row that ended
-    without a word at the same place, `killed_at`.
+    without a word at the same place, `killed_at`. A parked run that was `held` at the door has
+    not failed itself; one with `retry_at` may be probed from then on.
     """
 
     id: int
@@ -136,6 +153,7 @@ class Run:
     created_at: float
     updated_at: float
     result: Payload | None
+    held: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
-from payonce.journal.protocol import Closing
-from payonce.model import Receipt
+from payonce.journal.protocol import Closing, Opening, RunFilter
+from payonce.model import Diagnosis, Receipt, Trouble, World
 
 LOST = "its attempt ended without a word"
 OUTLIVED = "its attempt ended before it was answered"
@@ -33,14 +33,36 @@ def ending(closing: Closing) -> dict[str, Any]:
         "retry_at": closing.retry_at,
         "error": writable(closing.error),
         "at_step": closing.at_step,
+        **diagnosis(found),
+        **world(closing.world),
+    }
+
+
+def diagnosis(found: Diagnosis | None) -> dict[str, Any]:
+    """What is known of a failure."""
+    return {
         "kind": found and found.kind,
         "reason": found and writable(found.reason),
         "evidence": found and found.evidence,
         "fingerprint": found and found.fingerprint,
         "wakes_on": ",".join(found.wakes_on) if found else "",
-        "world_code": closing.world.code,
-        "world_schema": closing.world.schema,
     }
+
+
+def world(known: World) -> dict[str, Any]:
+    """A world."""
+    return {"world_code": known.code, "world_schema": known.schema}
+
+
+def wakeable(wanted: RunFilter, world_: World) -> dict[str, Any]:
+    """Which parked runs a world may wake."""
+    return {"job": wanted.job, "after": wanted.after, "limit": wanted.limit, **world(world_)}
+
+
+def listed(wanted: RunFilter) -> dict[str, Any]:
+    """Which runs to list."""
+    names = ("state", "job", "key", "tenant", "limit", "run_id")
+    return {name: getattr(wanted, name) for name in names}
 
 
 def receipt(paid: Receipt) -> dict[str, Any]:
@@ -56,3 +78,11 @@ def receipt(paid: Receipt) -> dict[str, Any]:
 def writable(text: str | None) -> str | None:
     """A text without the lone surrogates that broken JSON and file names bring along."""
     return None if text is None else text.encode("utf-8", "replace").decode()
+
+
+def is_known(opening: Opening, trouble: Trouble) -> bool:
+    """Whether a lease may be given in spite of a trouble: there is none, or no other than known."""
+    if (known := opening.knows) is not None:
+        return (trouble.failed, trouble.in_flight) == (known.failed, known.in_flight)
+    unproven = opening.cautious and not trouble.proven
+    return trouble.failed == 0 and not (unproven and trouble.in_flight)

@@ -37,6 +37,7 @@ from payonce.model import (
     Intent,
     Receipt,
     Run,
+    Trouble,
 )
 
 T = TypeVar("T")
@@ -105,7 +106,10 @@ class PostgresJournal:
         return rows.call(found[0]) if found else None
 
     def runs(self, wanted: RunFilter) -> list[RunSummary]:
-        return [rows.summary(row) for row in self._all("list_runs", **columns(wanted))]
+        if wanted.wakeable_in is not None:
+            given = fields.wakeable(wanted, wanted.wakeable_in) | {"now": self._fixed_now()}
+            return [rows.summary(row) for row in self._all("wakeable_runs", **given)]
+        return [rows.summary(row) for row in self._all("list_runs", **fields.listed(wanted))]
 
     def history(self, run_id: int) -> History:
         return History(
@@ -115,37 +119,37 @@ class PostgresJournal:
 
     # --- the life of a run ---------------------------------------------------------------
 
-    def open(self, opening: Opening) -> Write[Run | None]:
+    def open(self, opening: Opening) -> Write[Run | Trouble | None]:
         seen, named = opening.seen, {"job": opening.job, "key": opening.key}
         new = named | {
             "tenant": opening.tenant,
             "arguments": opening.arguments,
             "arguments_fingerprint": opening.arguments_fingerprint,
         }
-        taking = named | columns(opening.delivery)
-        taking |= {
-            "woken": opening.woken,
-            "owner": opening.owner,
-            "lease": opening.lease,
+        as_seen = named | {
             "seen_state": "waiting" if seen is None else seen.state,
             "seen_attempt": 0 if seen is None else seen.attempt,
-            "dead_owner": opening.dead_owner,
-            "world_code": opening.world.code,
-            "world_schema": opening.world.schema,
-            "lost": LOST,
+            **fields.world(opening.world),
         }
-        own = self._merge_spilled(seen)
         made = [("add_run", new)] if seen is None else []
-        statements = [*own, *made, ("take_lease", taking)]
+        if opening.held_by is not None:
+            holding = ("hold_run", as_seen | fields.diagnosis(opening.held_by))
+            return self._write([*made, holding], _held, durable=True)
+        own = self._merge_spilled(seen)
+        locks = opening.asks and (opening.cautious or opening.knows is not None)
+        locked = [("lock_job", named)] if locks else []
+        taking = ("take_lease", as_seen | _taken(opening))
 
-        def read(found: Rows) -> Run | None:
-            if not found[-1]:
-                return None
-            run = rows.run(found[-1][0])
+        def read(found: Rows) -> Run | Trouble | None:
+            [row] = found[-1]
+            if row["id"] is None:
+                trouble = rows.trouble(row, prefix="cause_", last="last_failed")
+                return trouble if opening.asks and not fields.is_known(opening, trouble) else None
+            run = rows.run(row)
             self._begun.add(run.id, run.attempt, self._database.tables.made_anew)
             return run
 
-        return self._write(statements, read, durable=True)
+        return self._write([*own, *locked, *made, taking], read, durable=True)
 
     def renew(self, run_id: int, attempt: int, lease: float) -> Write[bool]:
         given = {"run_id": run_id, "attempt": attempt, "lease": lease}
@@ -179,6 +183,10 @@ class PostgresJournal:
     def note(self, run_id: int, delivery: Delivery, answer: str) -> Write[None]:
         given = {"run_id": run_id, "attempt": None, "answer": answer} | columns(delivery)
         return self._write([("add_delivery", given)], _nothing)
+
+    def claim(self, name: str, owner: str, lease: float) -> Write[bool]:
+        given = {"name": name, "owner": owner, "lease": lease}
+        return self._write([("claim", given)], _any, durable=True)
 
     def wake(self, run: Run) -> Write[bool]:
         given = {"run_id": run.id, "attempt": run.attempt}
@@ -289,6 +297,25 @@ class PostgresJournal:
 
     def _all(self, query: str, **given: Any) -> list[Row]:
         return self._database.read(query, _plain(given))
+
+
+def _taken(opening: Opening) -> dict[str, Any]:
+    known = opening.knows
+    return columns(opening.delivery) | {
+        "woken": opening.woken,
+        "owner": opening.owner,
+        "lease": opening.lease,
+        "dead_owner": opening.dead_owner,
+        "lost": LOST,
+        "asks": opening.asks,
+        "cautious": opening.cautious,
+        "known_failed": known and known.failed,
+        "known_in_flight": known and known.in_flight,
+    }
+
+
+def _held(found: Rows) -> Run | Trouble | None:
+    return rows.run(found[-1][0]) if found[-1] else None
 
 
 def _nothing(found: Rows) -> None:

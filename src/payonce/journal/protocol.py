@@ -23,6 +23,7 @@ from payonce.model import (
     Receipt,
     Run,
     RunState,
+    Trouble,
     World,
 )
 
@@ -36,6 +37,10 @@ class Opening:
 
     `seen` is None for a run that isn't there yet; `woken` starts the count of tries anew;
     `dead_owner` names a holder whose process is known to be gone; `lease` is in seconds.
+
+    With `asks` no lease is given where the job is in trouble in this world, but for the trouble
+    that it `knows`; a `cautious` one asks, too, whether the job is proven there. `held_by` parks
+    the run at the door instead.
     """
 
     job: str
@@ -50,6 +55,10 @@ class Opening:
     seen: Run | None = None
     woken: bool = False
     dead_owner: str | None = None
+    asks: bool = False
+    cautious: bool = False
+    knows: Trouble | None = None
+    held_by: Diagnosis | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +84,11 @@ class Closing:
 
 @dataclass(frozen=True, slots=True)
 class RunFilter:
-    """Which runs to list; None lets everything through."""
+    """Which runs to list; None lets everything through.
+
+    With `wakeable_in`, only the parked runs of `job` that this world may wake, above the id
+    `after`, the oldest first and without counts; the other fields are not looked at.
+    """
 
     state: RunState | None = None
     job: str | None = None
@@ -83,6 +96,8 @@ class RunFilter:
     tenant: str | None = None
     limit: int = 100
     run_id: int | None = None
+    wakeable_in: World | None = None
+    after: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,10 +166,12 @@ class Journal(Protocol):
     def history(self, run_id: int) -> History:
         """How a run came to where it is."""
 
-    def open(self, opening: Opening) -> Write[Run | None]:
+    def open(self, opening: Opening) -> Write[Run | Trouble | None]:
         """Take the lease and start an attempt; None when the run is not as it was seen.
 
-        What a lost attempt had in flight is in doubt from here on.
+        What a lost attempt had in flight is in doubt from here on. Where the job is in trouble in
+        this world, and it was asked for, the trouble is told and the run waits; where the run is
+        to be held, it comes back parked.
         """
 
     def renew(self, run_id: int, attempt: int, lease: float) -> Write[bool]:
@@ -168,6 +185,9 @@ class Journal(Protocol):
 
     def note(self, run_id: int, delivery: Delivery, answer: str) -> Write[None]:
         """Record a delivery that got no attempt."""
+
+    def claim(self, name: str, owner: str, lease: float) -> Write[bool]:
+        """Take or keep a named right for so many seconds; False while somebody else has it."""
 
     def wake(self, run: Run) -> Write[bool]:
         """Let a parked run go on; False when it is no longer parked."""

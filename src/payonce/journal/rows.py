@@ -13,10 +13,12 @@ from payonce.model import (
     Call,
     CallState,
     Delivery,
+    Diagnosis,
     Kind,
     Payload,
     Run,
     RunState,
+    Trouble,
     WakesOn,
     World,
 )
@@ -50,12 +52,28 @@ def run(row: Row) -> Run:
         kind=_kind(row["kind"]),
         evidence=row["evidence"],
         fingerprint=row["fingerprint"],
-        wakes_on=tuple(WakesOn(word) for word in row["wakes_on"].split(",") if word),
+        wakes_on=_wakes_on(row["wakes_on"]),
         world=None if row["world_code"] is None else World(row["world_code"], row["world_schema"]),
         created_at=row["created_at"],
         updated_at=row["updated_at"],
         result=_payload(row["result_codec"], row["result_body"]),
+        held=bool(row["held"]),
     )
+
+
+def trouble(row: Row, *, prefix: str = "", last: str = "last") -> Trouble:
+    """A row of `trouble`, or the part of `take_lease` that says the same."""
+    kind = _kind(row[f"{prefix}kind"])
+    found = None
+    if kind is not None:
+        found = Diagnosis(
+            kind=kind,
+            reason=row[f"{prefix}reason"] or "",
+            evidence=row[f"{prefix}evidence"] or "",
+            fingerprint=row[f"{prefix}fingerprint"] or "",
+            wakes_on=_wakes_on(row[f"{prefix}wakes_on"]),
+        )
+    return Trouble(row["failed"], row["in_flight"], bool(row["proven"]), row[last], found)
 
 
 def summary(row: Row) -> RunSummary:
@@ -129,6 +147,10 @@ def arrival(row: Row) -> Arrival:
         attempt=row["attempt"],
         answer=row["answer"] or "none",
     )
+
+
+def _wakes_on(words: str) -> tuple[WakesOn, ...]:
+    return tuple(WakesOn(word) for word in words.split(",") if word)
 
 
 def _kind(word: str | None) -> Kind | None:

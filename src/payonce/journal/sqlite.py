@@ -38,6 +38,7 @@ from payonce.model import (
     Intent,
     Receipt,
     Run,
+    Trouble,
 )
 
 _Q = queries("sqlite")
@@ -105,7 +106,10 @@ class SqliteJournal:
         return None if row is None else rows.call(row)
 
     def runs(self, wanted: RunFilter) -> list[RunSummary]:
-        return [rows.summary(row) for row in self._all("list_runs", **columns(wanted))]
+        if wanted.wakeable_in is not None:
+            given = fields.wakeable(wanted, wanted.wakeable_in) | {"now": self.now()}
+            return [rows.summary(row) for row in self._all("wakeable_runs", **given)]
+        return [rows.summary(row) for row in self._all("list_runs", **fields.listed(wanted))]
 
     def history(self, run_id: int) -> History:
         return History(
@@ -115,11 +119,11 @@ class SqliteJournal:
 
     # --- the life of a run ---------------------------------------------------------------
 
-    def open(self, opening: Opening) -> Write[Run | None]:
+    def open(self, opening: Opening) -> Write[Run | Trouble | None]:
         seen = opening.seen
         spilled = self._merge_spilled()
 
-        def write(db: sqlite3.Connection) -> Run | None:
+        def write(db: sqlite3.Connection) -> Run | Trouble | None:
             for own in spilled:  # without a receipt of its own no attempt begins
                 if seen is not None and own.intent.run_id == seen.id:
                     _merge(db, own)
@@ -164,6 +168,14 @@ class SqliteJournal:
     def note(self, run_id: int, delivery: Delivery, answer: str) -> Write[None]:
         def write(db: sqlite3.Connection) -> None:
             self._add_delivery(db, run_id, None, delivery, answer)
+
+        return self._writer.write(write)
+
+    def claim(self, name: str, owner: str, lease: float) -> Write[bool]:
+        def write(db: sqlite3.Connection) -> bool:
+            now = self.now()
+            _do(db, "drop_claims", now=now)
+            return bool(_do(db, "claim", name=name, owner=owner, until=now + lease, now=now))
 
         return self._writer.write(write)
 
@@ -234,7 +246,7 @@ class SqliteJournal:
 
     # --- inside --------------------------------------------------------------------------
 
-    def _open(self, db: sqlite3.Connection, opening: Opening) -> Run | None:
+    def _open(self, db: sqlite3.Connection, opening: Opening) -> Run | Trouble | None:
         now, seen = self.now(), opening.seen
         named = {"job": opening.job, "key": opening.key}
         if seen is None:
@@ -247,19 +259,25 @@ class SqliteJournal:
                 arguments_fingerprint=opening.arguments_fingerprint,
                 now=now,
             )
+        as_seen = named | {
+            "seen_state": "waiting" if seen is None else seen.state,
+            "seen_attempt": 0 if seen is None else seen.attempt,
+            "now": now,
+        }
+        if opening.held_by is not None:
+            return _hold(db, opening, as_seen)
+        if opening.asks and (trouble := _unknown_trouble(db, opening, named, now)) is not None:
+            return trouble
         kills, killed_at = _count_kill(db, seen)
         taken = _do(
             db,
             "take_lease",
-            **named,
+            **as_seen,
             woken=opening.woken,
             kills=kills,
             killed_at=killed_at,
             owner=opening.owner,
             until=now + opening.lease,
-            now=now,
-            seen_state="waiting" if seen is None else seen.state,
-            seen_attempt=0 if seen is None else seen.attempt,
             dead_owner=opening.dead_owner,
         )
         return self._start(db, opening, killed_at, now) if taken else None
@@ -323,6 +341,22 @@ class SqliteJournal:
 
 def _do(db: sqlite3.Connection, query: str, **given: Any) -> int:
     return db.execute(_Q[query], given).rowcount
+
+
+def _hold(db: sqlite3.Connection, opening: Opening, as_seen: dict[str, Any]) -> Run | None:
+    why = fields.diagnosis(opening.held_by) | fields.world(opening.world)
+    if not _do(db, "hold_run", **as_seen, **why):
+        return None
+    row = db.execute(_Q["find_run"], {"job": opening.job, "key": opening.key}).fetchone()
+    return rows.run(row)
+
+
+def _unknown_trouble(
+    db: sqlite3.Connection, opening: Opening, named: dict[str, Any], now: float
+) -> Trouble | None:
+    given = named | fields.world(opening.world) | {"cautious": opening.cautious, "now": now}
+    trouble = rows.trouble(db.execute(_Q["trouble"], given).fetchone())
+    return None if fields.is_known(opening, trouble) else trouble
 
 
 def _count_kill(db: sqlite3.Connection, seen: Run | None) -> tuple[int, str | None]:

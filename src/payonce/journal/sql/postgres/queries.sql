@@ -2,8 +2,11 @@
 --
 -- Where SQLite writes several statements in one transaction, here one statement does it all, for
 -- each statement is a round trip to another machine. So these names are missing:
---   take_lease   differs because it also does what find_run_by_id, run_id_of, last_step_of_run,
---                lose_attempt, doubt_open_calls, add_attempt and add_delivery do there
+--   take_lease   differs because it also does what trouble, find_run_by_id, run_id_of,
+--                last_step_of_run, lose_attempt, doubt_open_calls, add_attempt and add_delivery do
+--                there
+--   lock_job     differs because SQLite has one writer at a time anyway
+--   claim        differs because it also does what drop_claims does there
 --   close_run    differs because it also does what close_attempt, doubt_open_calls,
 --                answer_delivery, set_drift and add_payload do there
 --   complete_call differs because it also does what add_payload, drop_last_payload,
@@ -30,21 +33,56 @@ FROM (SELECT coalesce(%(now)s::float8, extract(epoch FROM statement_timestamp())
     AS clock
 ON CONFLICT (job, key) DO NOTHING;
 
+-- name: lock_job
+-- Whoever knows that a job is in trouble opens its runs one after the other, so that what was
+-- counted holds. Differs because SQLite has one writer at a time anyway.
+SELECT pg_advisory_xact_lock(hashtextextended('payonce ' || %(job)s, 0));
+
 -- name: take_lease
--- Compare and swap on what was seen; a running run is taken only from an expired or dead holder.
+-- Compare and swap on what was seen; a running run is taken only from an expired or dead holder,
+-- and none if more is wrong with the job in this world than is known.
 -- A row that somebody else has locked is as good as taken: nobody waits for it. With the lease
 -- the attempt before ends without a word, and what it had in flight is in doubt. OFFSET 0 keeps
 -- the planner from looking for a run's last call from the end of the whole table.
 WITH clock AS MATERIALIZED (
     SELECT coalesce(%(now)s::float8, extract(epoch FROM statement_timestamp())::float8) AS now
+), proven AS MATERIALIZED (
+    SELECT max(updated_at) AS at FROM payonce_runs
+    WHERE %(asks)s::boolean AND job = %(job)s AND world_code = %(world_code)s
+        AND world_schema = %(world_schema)s AND state = 'done'
+), cause AS MATERIALIZED (
+    SELECT max(id) AS id, count(*) AS failed, max(updated_at) AS last FROM payonce_runs
+    WHERE %(asks)s::boolean AND job = %(job)s AND world_code = %(world_code)s
+        AND world_schema = %(world_schema)s
+        AND held = 0 AND state <> 'done' AND wakes_on <> 'input'
+        AND (kind = 'deterministic' OR (kind = 'unknown' AND state = 'parked'))
+        AND updated_at > coalesce((SELECT at FROM proven), -1)
+    GROUP BY fingerprint ORDER BY 2 DESC, 3 DESC LIMIT 1
+), trouble AS MATERIALIZED (
+    SELECT coalesce(cause.failed, 0) AS failed, cause.last, proven.at IS NOT NULL AS proven,
+        runs.kind, runs.reason, runs.evidence, runs.fingerprint, runs.wakes_on,
+        CASE WHEN cause.failed > 0 OR (%(asks)s::boolean AND %(cautious)s::boolean) THEN (
+            SELECT count(*) FROM payonce_runs AS others
+            JOIN payonce_attempts AS a ON a.run_id = others.id AND a.number = others.attempt
+            CROSS JOIN clock
+            WHERE others.state = 'running' AND others.job = %(job)s AND others.key <> %(key)s
+                AND others.lease_until > clock.now
+                AND a.world_code = %(world_code)s AND a.world_schema = %(world_schema)s
+        ) ELSE 0 END AS in_flight
+    FROM proven LEFT JOIN cause ON true LEFT JOIN payonce_runs AS runs ON runs.id = cause.id
 ), seen AS MATERIALIZED (
     SELECT runs.id, CASE WHEN runs.lease_owner IS NOT NULL THEN coalesce(
         (SELECT calls.name FROM (
             SELECT c.id, c.name FROM payonce_calls AS c WHERE c.run_id = runs.id OFFSET 0
         ) AS calls ORDER BY calls.id DESC LIMIT 1), 'before its first step') END AS place
-    FROM payonce_runs AS runs, clock
+    FROM payonce_runs AS runs, clock, trouble
     WHERE runs.job = %(job)s AND runs.key = %(key)s AND runs.state = %(seen_state)s
         AND runs.attempt = %(seen_attempt)s
+        AND (NOT %(asks)s::boolean OR CASE WHEN %(known_failed)s::bigint IS NULL
+            THEN trouble.failed = 0
+                AND (NOT %(cautious)s::boolean OR trouble.proven OR trouble.in_flight = 0)
+            ELSE trouble.failed = %(known_failed)s::bigint
+                AND trouble.in_flight = %(known_in_flight)s::bigint END)
         AND (runs.state <> 'running' OR runs.lease_until <= clock.now
             OR runs.lease_owner = %(dead_owner)s::text)
     FOR NO KEY UPDATE OF runs SKIP LOCKED
@@ -82,9 +120,37 @@ WITH clock AS MATERIALIZED (
     FROM taken, clock
 )
 SELECT taken.*, payloads.codec AS result_codec, payloads.body AS result_body,
-    extract(epoch FROM clock_timestamp())::float8 AS clock
-FROM taken
+    trouble.failed, trouble.last AS last_failed, trouble.proven, trouble.in_flight,
+    trouble.kind AS cause_kind, trouble.reason AS cause_reason,
+    trouble.evidence AS cause_evidence, trouble.fingerprint AS cause_fingerprint,
+    trouble.wakes_on AS cause_wakes_on
+FROM trouble LEFT JOIN taken ON true
 LEFT JOIN payonce_payloads AS payloads ON payloads.id = taken.result_id;
+
+-- name: hold_run
+-- A run is set aside at the door, for the cause that others have failed by; nothing was paid.
+UPDATE payonce_runs AS runs
+SET state = 'parked', held = 1, retry_at = NULL, reason = %(reason)s, kind = %(kind)s,
+    evidence = %(evidence)s, fingerprint = %(fingerprint)s, wakes_on = %(wakes_on)s,
+    world_code = %(world_code)s, world_schema = %(world_schema)s,
+    updated_at = coalesce(%(now)s::float8, extract(epoch FROM statement_timestamp())::float8)
+WHERE job = %(job)s AND key = %(key)s AND state = %(seen_state)s AND attempt = %(seen_attempt)s
+    AND state IN ('waiting', 'parked')
+RETURNING runs.*, NULL::text AS result_codec, NULL::bytea AS result_body;
+
+-- name: claim
+-- One of all has a named right until a moment; whoever has it may prolong it.
+WITH clock AS MATERIALIZED (
+    SELECT coalesce(%(now)s::float8, extract(epoch FROM statement_timestamp())::float8) AS now
+), dropped AS (
+    DELETE FROM payonce_claims AS claims USING clock
+    WHERE claims.until <= clock.now AND claims.name <> %(name)s
+)
+INSERT INTO payonce_claims AS claims (name, owner, until)
+SELECT %(name)s, %(owner)s, clock.now + %(lease)s::float8 FROM clock
+ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, until = excluded.until
+WHERE claims.until <= (SELECT now FROM clock) OR claims.owner = excluded.owner
+RETURNING name;
 
 -- name: add_delivery
 -- Every arrival is kept, with what its queue said of itself.
@@ -132,7 +198,7 @@ WITH clock AS MATERIALIZED (
     SET state = %(state)s, lease_owner = NULL, lease_until = NULL, retry_at = %(retry_at)s::float8,
         kills = 0, killed_at = NULL, reason = %(reason)s, kind = %(kind)s, evidence = %(evidence)s,
         fingerprint = %(fingerprint)s, wakes_on = %(wakes_on)s, world_code = %(world_code)s,
-        world_schema = %(world_schema)s, updated_at = clock.now,
+        world_schema = %(world_schema)s, held = 0, updated_at = clock.now,
         result_id = coalesce((SELECT id FROM answer), runs.result_id)
     FROM ours, clock
     WHERE runs.id = ours.id
@@ -314,6 +380,20 @@ FROM (
     LIMIT %(limit)s
 ) AS runs
 ORDER BY runs.updated_at DESC, runs.id DESC;
+
+-- name: wakeable_runs
+-- Parked runs of a job that this world may wake: they were parked in another one, held at the door,
+-- or are due for a probe. By state first, for most runs are done; the counts of a list are not needed.
+SELECT runs.*, NULL::text AS result_codec, NULL::bytea AS result_body, 0 AS deliveries, 0 AS paid,
+    0 AS in_doubt, 0 AS rejected
+FROM payonce_runs AS runs
+WHERE runs.state = 'parked' AND runs.job = %(job)s AND runs.id + 0 > %(after)s::bigint
+    AND (runs.held = 1
+        OR runs.retry_at <= coalesce(%(now)s::float8, extract(epoch FROM statement_timestamp())::float8)
+        OR runs.world_code IS DISTINCT FROM %(world_code)s
+        OR runs.world_schema IS DISTINCT FROM %(world_schema)s)
+ORDER BY runs.id + 0
+LIMIT %(limit)s;
 
 -- name: schema_version
 -- The last migration that was applied.

@@ -45,6 +45,7 @@ CREATE TABLE payonce_runs (
     result_id bigint,
     created_at double precision NOT NULL,
     updated_at double precision NOT NULL,
+    held bigint NOT NULL DEFAULT 0 CHECK (held IN (0, 1)),
     UNIQUE (job, key),
     CHECK ((state = 'running') = (lease_owner IS NOT NULL)),
     CHECK ((lease_owner IS NULL) = (lease_until IS NULL)),
@@ -52,6 +53,13 @@ CREATE TABLE payonce_runs (
 );
 
 CREATE INDEX payonce_runs_by_state ON payonce_runs (state, updated_at);
+
+-- How a job fares in one world: what failed there, and when a run of it was last done.
+CREATE INDEX payonce_runs_failed ON payonce_runs (job, world_code, world_schema)
+WHERE held = 0 AND state <> 'done';
+
+CREATE INDEX payonce_runs_done ON payonce_runs (job, world_code, world_schema, updated_at)
+WHERE state = 'done';
 
 CREATE TABLE payonce_attempts (
     run_id bigint NOT NULL REFERENCES payonce_runs (id),
@@ -114,3 +122,10 @@ CREATE TABLE payonce_calls (
     CHECK ((state = 'paid') = (answer_id IS NOT NULL)),
     CHECK (rejected = 0 OR state = 'paid')
 ) WITH (fillfactor = 70);
+
+-- Rights that one process of all has for a while: to look after parked runs, to tell of a cause.
+CREATE TABLE payonce_claims (
+    name text PRIMARY KEY,
+    owner text NOT NULL,
+    until double precision NOT NULL
+);

@@ -31,6 +31,50 @@ SET state = 'running', attempt = attempt + 1,
 WHERE job = :job AND key = :key AND state = :seen_state AND attempt = :seen_attempt
     AND (state <> 'running' OR lease_until <= :now OR lease_owner = :dead_owner);
 
+-- name: trouble
+-- How the job fares in this world: the cause that most runs have failed by since one was done.
+WITH proven AS (
+    SELECT max(updated_at) AS at FROM payonce_runs
+    WHERE job = :job AND world_code = :world_code AND world_schema = :world_schema
+        AND state = 'done'
+), cause AS (
+    SELECT max(id) AS id, count(*) AS failed, max(updated_at) AS last FROM payonce_runs
+    WHERE job = :job AND world_code = :world_code AND world_schema = :world_schema
+        AND held = 0 AND state <> 'done' AND wakes_on <> 'input'
+        AND (kind = 'deterministic' OR (kind = 'unknown' AND state = 'parked'))
+        AND updated_at > coalesce((SELECT at FROM proven), -1)
+    GROUP BY fingerprint ORDER BY failed DESC, last DESC LIMIT 1
+)
+SELECT coalesce(cause.failed, 0) AS failed, cause.last, proven.at IS NOT NULL AS proven,
+    runs.kind, runs.reason, runs.evidence, runs.fingerprint, runs.wakes_on,
+    CASE WHEN cause.failed > 0 OR :cautious THEN (
+        SELECT count(*) FROM payonce_runs AS others
+        JOIN payonce_attempts AS a ON a.run_id = others.id AND a.number = others.attempt
+        WHERE others.state = 'running' AND others.job = :job AND others.key <> :key
+            AND others.lease_until > :now
+            AND a.world_code = :world_code AND a.world_schema = :world_schema
+    ) ELSE 0 END AS in_flight
+FROM proven LEFT JOIN cause ON true LEFT JOIN payonce_runs AS runs ON runs.id = cause.id;
+
+-- name: hold_run
+-- A run is set aside at the door, for the cause that others have failed by; nothing was paid.
+UPDATE payonce_runs
+SET state = 'parked', held = 1, retry_at = NULL, reason = :reason, kind = :kind,
+    evidence = :evidence, fingerprint = :fingerprint, wakes_on = :wakes_on,
+    world_code = :world_code, world_schema = :world_schema, updated_at = :now
+WHERE job = :job AND key = :key AND state = :seen_state AND attempt = :seen_attempt
+    AND state IN ('waiting', 'parked');
+
+-- name: claim
+-- One of all has a named right until a moment; whoever has it may prolong it.
+INSERT INTO payonce_claims (name, owner, until) VALUES (:name, :owner, :until)
+ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, until = excluded.until
+WHERE until <= :now OR owner = excluded.owner;
+
+-- name: drop_claims
+-- Rights that have run out are nobody's.
+DELETE FROM payonce_claims WHERE until <= :now;
+
 -- name: run_id_of
 -- The id behind a job and a key.
 SELECT id FROM payonce_runs WHERE job = :job AND key = :key;
@@ -78,7 +122,7 @@ UPDATE payonce_runs
 SET state = :state, lease_owner = NULL, lease_until = NULL, retry_at = :retry_at,
     kills = 0, killed_at = NULL, reason = :reason, kind = :kind, evidence = :evidence,
     fingerprint = :fingerprint, wakes_on = :wakes_on, world_code = :world_code,
-    world_schema = :world_schema, updated_at = :now
+    world_schema = :world_schema, held = 0, updated_at = :now
 WHERE id = :run_id AND attempt = :attempt AND state = 'running';
 
 -- name: close_attempt
@@ -204,6 +248,18 @@ WHERE (:state IS NULL OR runs.state = :state) AND (:job IS NULL OR runs.job = :j
     AND (:key IS NULL OR runs.key = :key) AND (:tenant IS NULL OR runs.tenant = :tenant)
     AND (:run_id IS NULL OR runs.id = :run_id)
 ORDER BY runs.updated_at DESC, runs.id DESC
+LIMIT :limit;
+
+-- name: wakeable_runs
+-- Parked runs of a job that this world may wake: they were parked in another one, held at the door,
+-- or are due for a probe. By state first, for most runs are done; the counts of a list are not needed.
+SELECT runs.*, NULL AS result_codec, NULL AS result_body, 0 AS deliveries, 0 AS paid, 0 AS in_doubt,
+    0 AS rejected
+FROM payonce_runs AS runs
+WHERE runs.state = 'parked' AND runs.job = :job AND +runs.id > :after
+    AND (runs.held = 1 OR runs.retry_at <= :now OR runs.world_code IS NOT :world_code
+        OR runs.world_schema IS NOT :world_schema)
+ORDER BY +runs.id
 LIMIT :limit;
 
 -- name: schema_version

@@ -4,6 +4,7 @@
 --                       ▲           ├──────► waiting   (tried again at retry_at)
 --                       │           └──────► parked ──► running  (the world changed, or woken)
 --                       └── running, its lease expired or its process dead: taken over
+-- A parked run with held = 1 has not failed itself: others have, by the cause that it names.
 -- A call's life:     intended ──► paid        answered and billed; rejected = 1 marks waste
 --                            ├──► released    surely not billed
 --                            └──► in_doubt    crash, timeout, cut; a late receipt still pays it
@@ -46,7 +47,7 @@ CREATE TABLE payonce_runs (
     world_schema TEXT,
     result_id INTEGER REFERENCES payonce_payloads (id),
     created_at REAL NOT NULL,
-    updated_at REAL NOT NULL,
+    updated_at REAL NOT NULL, held INTEGER NOT NULL DEFAULT 0 CHECK (held IN (0, 1)),
     UNIQUE (job, key),
     CHECK ((state = 'running') = (lease_owner IS NOT NULL)),
     CHECK ((lease_owner IS NULL) = (lease_until IS NULL)),
@@ -54,6 +55,13 @@ CREATE TABLE payonce_runs (
 ) STRICT;
 
 CREATE INDEX payonce_runs_by_state ON payonce_runs (state, updated_at);
+
+-- How a job fares in one world: what failed there, and when a run of it was last done.
+CREATE INDEX payonce_runs_failed ON payonce_runs (job, world_code, world_schema)
+WHERE held = 0 AND state <> 'done';
+
+CREATE INDEX payonce_runs_done ON payonce_runs (job, world_code, world_schema, updated_at)
+WHERE state = 'done';
 
 CREATE TABLE payonce_attempts (
     run_id INTEGER NOT NULL REFERENCES payonce_runs (id),
@@ -113,4 +121,11 @@ CREATE TABLE payonce_calls (
     UNIQUE (run_id, step_key, occurrence, send),
     CHECK ((state = 'paid') = (answer_id IS NOT NULL)),
     CHECK (rejected = 0 OR state = 'paid')
+) STRICT;
+
+-- Rights that one process of all has for a while: to look after parked runs, to tell of a cause.
+CREATE TABLE payonce_claims (
+    name TEXT PRIMARY KEY,
+    owner TEXT NOT NULL,
+    until REAL NOT NULL
 ) STRICT;
