@@ -139,7 +139,7 @@ def test_a_run_is_held_at_the_door(journal: Journal) -> None:
     assert (held.state, held.held, held.attempt) == (RunState.PARKED, True, 0)
     assert (held.reason, held.fingerprint, held.world) == (NO_COLUMN.reason, "f00", WORLD)
     assert held.wakes_on == NO_COLUMN.wakes_on
-    assert journal.attempts(held.id) == []
+    assert journal.history(held.id).attempts == []
     assert isinstance(_asked(journal, "course:2"), Run)
 
 
