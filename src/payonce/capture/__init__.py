@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import get_args
 
-from payonce.capture import httpx_hook, registry
+from payonce.capture import aiohttp_hook, httpx_hook, registry
 from payonce.capture.recognise import Terms
 from payonce.capture.registry import Outside, Settings
 from payonce.drift import Rule
@@ -18,7 +18,7 @@ from payonce.policy import Doubt
 
 __all__ = ["Capture", "install"]
 
-_HOOKS = (httpx_hook,)
+_HOOKS = (httpx_hook, aiohttp_hook)
 
 
 class Capture:

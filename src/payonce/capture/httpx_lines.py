@@ -14,7 +14,7 @@ from payonce.capture.answers import Headers, end_to_end
 from payonce.capture.recognise import Sent
 from payonce.capture.recording import NO_RETRY, record, sending
 from payonce.capture.registry import claim
-from payonce.capture.stream import DRAIN_SECONDS, Stream
+from payonce.capture.stream import DRAIN_SECONDS, Done, Stream
 from payonce.effects import adrive, drive
 from payonce.scope import current
 
@@ -168,13 +168,6 @@ class _Kept:
         yield self._body
 
 
-class _Done:
-    """What is done already, for those who await it."""
-
-    def __await__(self) -> Iterator[None]:
-        return iter(())
-
-
 class _Pulled:
     """A body that goes through a `Stream`, by blocking.
 
@@ -209,10 +202,10 @@ class _Pulled:
         finally:
             self._source.close()
 
-    def __call__(self) -> _Done:
+    def __call__(self) -> Done:
         """The same for the run's end, where an asynchronous run awaits it."""
         self.drain()
-        return _Done()
+        return Done()
 
     def _locked(self, way: Callable[[], Any]) -> Any:
         with self._lock:

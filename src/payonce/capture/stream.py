@@ -11,7 +11,7 @@ Providers' streams of an unknown format never come here: they are read whole.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from payonce import policy
@@ -32,6 +32,13 @@ DRAIN_BYTES = 4 * 1024 * 1024
 
 BY_CALLER = "cut by the caller"
 _NO_FINISH = "cut: the stream ended without its finish event"
+
+
+class Done:
+    """What is done already, for those who await it."""
+
+    def __await__(self) -> Iterator[None]:
+        return iter(())
 
 
 class Stream:
