@@ -1,6 +1,6 @@
 """Edge: capture journals each billed call that an LLM SDK makes inside a run, and replays it.
 
-One file per hook (`httpx_hook`), one per provider's format (`openai`, `anthropic`),
+One file per hook (`httpx_hook`, …), one per provider's format (`openai`, `anthropic`, …),
 and between them `recording`: one call from its intent to its receipt.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import get_args
 
-from payonce.capture import aiohttp_hook, httpx_hook, registry
+from payonce.capture import aiohttp_hook, botocore_hook, httpx_hook, registry, urllib3_hook
 from payonce.capture.recognise import Terms
 from payonce.capture.registry import Outside, Settings
 from payonce.drift import Rule
@@ -18,7 +18,7 @@ from payonce.policy import Doubt
 
 __all__ = ["Capture", "install"]
 
-_HOOKS = (httpx_hook, aiohttp_hook)
+_HOOKS = (httpx_hook, aiohttp_hook, botocore_hook, urllib3_hook)
 
 
 class Capture:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from functools import cache
 from types import ModuleType
@@ -11,10 +9,11 @@ from typing import Any
 
 from payonce.capture import loops
 from payonce.capture.answers import Headers, end_to_end
+from payonce.capture.bodies import Pulled
 from payonce.capture.recognise import Sent
 from payonce.capture.recording import NO_RETRY, record, sending
 from payonce.capture.registry import claim
-from payonce.capture.stream import DRAIN_SECONDS, Done, Stream
+from payonce.capture.stream import DRAIN_SECONDS, Stream
 from payonce.effects import adrive, drive
 from payonce.scope import current
 
@@ -168,50 +167,6 @@ class _Kept:
         yield self._body
 
 
-class _Pulled:
-    """A body that goes through a `Stream`, by blocking.
-
-    It keeps its client: one that nobody else has would be closed, and the rest be lost.
-    """
-
-    def __init__(self, source: Any, stream: Stream, client: Any) -> None:
-        self._source, self._stream, self.client = source, stream, client
-        self._lock = threading.Lock()
-
-    def __iter__(self) -> Iterator[bytes]:
-        while chunk := self._locked(self._stream.pull):
-            yield chunk
-
-    def close(self) -> None:
-        """Read what the caller left, unless the process is on its way out.
-
-        A generator may be closed by the garbage collector, which runs on any thread, the
-        journal's too: nothing can be waited for there. The run reads the rest at its end.
-        """
-        why = sys.exception()
-        if isinstance(why, GeneratorExit) and not self._stream.settled:
-            return
-        if isinstance(why, KeyboardInterrupt | SystemExit):
-            self._stream.abandon()
-        self.drain()
-
-    def drain(self) -> None:
-        """Read to the end, and close."""
-        try:
-            self._locked(self._stream.drain)
-        finally:
-            self._source.close()
-
-    def __call__(self) -> Done:
-        """The same for the run's end, where an asynchronous run awaits it."""
-        self.drain()
-        return Done()
-
-    def _locked(self, way: Callable[[], Any]) -> Any:
-        with self._lock:
-            return drive(way())
-
-
 class _APulled:
     """A body that goes through a `Stream`, by awaiting."""
 
@@ -268,7 +223,7 @@ class _Bodies:
     def __init__(self, module: ModuleType) -> None:
         sync, awaited = module.SyncByteStream, module.AsyncByteStream
         self.kept: Any = type("Kept", (_Kept, sync, awaited), {})
-        self.pulled: Any = type("Pulled", (_Pulled, sync), {})
+        self.pulled: Any = type("Pulled", (Pulled, sync), {})
         self.apulled: Any = type("APulled", (_APulled, awaited), {})
 
 

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Protocol
+from weakref import WeakKeyDictionary
 
 import msgspec
 
@@ -39,6 +40,9 @@ NO_RETRY = ("x-should-retry", "false")
 """A header that keeps SDKs made by Stainless (OpenAI's, Anthropic's …) from sending again."""
 
 _log = logging.getLogger("payonce")
+# What repetition can't help is sent once in an attempt, whoever asks again: an SDK's retries, a
+# loop around them.
+_hopeless: WeakKeyDictionary[RunScope, dict[str, answers.Stored]] = WeakKeyDictionary()
 _sending: ContextVar[bool] = ContextVar("payonce_sending", default=False)
 
 
@@ -98,8 +102,11 @@ def record(scope: RunScope, billed: Billed, body: bytes, line: Line) -> Way[Any]
     """
     for secret in billed.sent.secrets():
         mask_from_now_on(secret)
+    asked = billed.asked(body)
+    if (refusal := _hopeless.get(scope, {}).get(asked.key)) is not None:
+        return line.made(refusal.status, refusal.headers, refusal.body)
     try:
-        ticket = yield from begin(scope, billed.asked(body))
+        ticket = yield from begin(scope, asked)
     except Rejected as exc:
         raise let_through(exc, billed.wire) from None
     if ticket.receipt is not None:
@@ -166,7 +173,11 @@ def _refused(scope: RunScope, ticket: Ticket, line: Line, answer: Any) -> Way[An
         return answer
     body = yield Invoke(lambda: line.read(answer))
     whole = line.whole(answer, body)
-    return line.unrepeated(whole) if answers.is_hopeless(headers, body) else whole
+    if not answers.is_hopeless(headers, body):
+        return whole
+    stored = answers.Stored(status, tuple(answers.end_to_end(headers)), body)
+    _hopeless.setdefault(scope, {})[ticket.asked.key] = stored
+    return line.unrepeated(whole)
 
 
 def _unanswered(
