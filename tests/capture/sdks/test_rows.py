@@ -1,0 +1,33 @@
+"""Each SDK, for real: two processes with one run key pay once, and print the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from tests.capture.sdks.environments import DEVELOPERS
+from tests.capture.sdks.rows import CORE, ROWS, Row
+
+
+def params(*rows: Row) -> list[Any]:
+    """Rows as parameters: those in an environment of their own are left out by default."""
+    marks = [() if row.environment == DEVELOPERS else (pytest.mark.capture,) for row in rows]
+    return [
+        pytest.param(row, marks=mark, id=row.label()) for row, mark in zip(rows, marks, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("row", params(*CORE, *ROWS))
+def test_a_second_process_pays_nothing_and_prints_the_same(
+    twice: Callable[[Row], Any], row: Row
+) -> None:
+    """The first process pays and fails at its end; the second sends nothing at all."""
+    seen = twice(row)
+    assert seen.first.error is None, seen.first.error
+    assert seen.second.error is None, seen.second.error
+    assert seen.billed == (row.bills, 0)
+    assert seen.received == (row.bills, 0)
+    assert seen.first.printed == seen.second.printed
+    if row.environment != DEVELOPERS:
+        assert seen.version == row.version
