@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -46,11 +45,15 @@ class LoopedDatabase(Database):
 
 class _LoopThread:
     def __init__(self) -> None:
+        import asyncio  # 50 ms that an app without an async driver needn't pay
+
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._serve, name="payonce-schema", daemon=True)
         self._thread.start()
 
     def _serve(self) -> None:
+        import asyncio
+
         asyncio.set_event_loop(self._loop)
         try:
             self._loop.run_forever()
@@ -59,6 +62,8 @@ class _LoopThread:
             self._loop.close()
 
     def run(self, function: Callable[[], Any]) -> Any:
+        import asyncio
+
         from sqlalchemy.util import greenlet_spawn
 
         work = greenlet_spawn(function, _require_await=False)
