@@ -5,13 +5,12 @@ What the hook does is in `aiohttp_session`, which is loaded when aiohttp is.
 
 from __future__ import annotations
 
-import logging
 from types import ModuleType
 
 from payonce.capture.hooking import OnImport, Places
+from payonce.capture.registry import unknown
 
 _PLACES = (("ClientSession", "_request"), ("ClientSession", "close"), ("BaseConnector", "connect"))
-_log = logging.getLogger("payonce")
 _places = Places()
 
 
@@ -32,11 +31,7 @@ def _hook(module: ModuleType) -> None:
         return
     missing = [f"{owner}.{name}" for owner, name in _PLACES if not _has(module, owner, name)]
     if missing:
-        _log.warning(
-            "aiohttp has no %s: this version is unknown to payonce, and what it sends is not "
-            "captured",
-            " and no ".join(missing),
-        )
+        unknown(module, " and no ".join(missing))
         return
     from payonce.capture.aiohttp_session import closing, connecting, requesting
 

@@ -6,7 +6,6 @@ versions differ there.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator
 from functools import wraps
 from io import BytesIO
@@ -19,12 +18,11 @@ from payonce.capture.bodies import Pulled
 from payonce.capture.hooking import OnImport, Places
 from payonce.capture.recognise import Sent
 from payonce.capture.recording import record, sending
-from payonce.capture.registry import claim, is_of_interest
+from payonce.capture.registry import claim, is_of_interest, unknown
 from payonce.capture.stream import Stream
 from payonce.effects import drive
 
 _PORTS = {"http": 80, "https": 443}
-_log = logging.getLogger("payonce")
 _places = Places()
 
 
@@ -45,11 +43,7 @@ def _hook(module: ModuleType) -> None:
         return
     original = getattr(session, "send", None)
     if not isinstance(session, type) or original is None:
-        _log.warning(
-            "%s has no URLLib3Session.send: this version is unknown to payonce, and what it sends "
-            "is not captured",
-            module.__name__,
-        )
+        unknown(module, "URLLib3Session.send")
         return
     _places.put(session, "send", _sending(original))
 

@@ -5,7 +5,7 @@ It sits where one physical request is made, under urllib3's own retries, so each
 
 from __future__ import annotations
 
-import logging
+import sys
 from collections.abc import Callable, Mapping
 from functools import wraps
 from inspect import signature
@@ -18,14 +18,13 @@ from payonce.capture.bodies import Pulled, PulledFile
 from payonce.capture.hooking import OnImport, Places
 from payonce.capture.recognise import Sent
 from payonce.capture.recording import record, sending
-from payonce.capture.registry import claim, is_of_interest
+from payonce.capture.registry import claim, is_of_interest, unknown
 from payonce.capture.stream import Stream
 from payonce.effects import drive
 
 _PLACE = "_make_request"
 _TAKES = ("conn", "method", "url", "body", "headers", "preload_content", "response_conn")
 _PORTS = {"http": 80, "https": 443}
-_log = logging.getLogger("payonce")
 _places = Places()
 
 
@@ -46,10 +45,7 @@ def _hook(module: ModuleType) -> None:
         return
     original = getattr(pool, _PLACE, None)
     if not isinstance(pool, type) or original is None or not _is_known(original):
-        _log.warning(
-            "this version of urllib3 is unknown to payonce (2.0 and newer are known), and what "
-            "requests and others send over it is not captured"
-        )
+        unknown(sys.modules["urllib3"], f"HTTPConnectionPool.{_PLACE} of its version 2")
         return
     _places.put(pool, _PLACE, _making(original))
 
