@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from tests.journal.making import (
+    NO_COLUMN,
     called,
     closing,
+    found,
     intended,
     opened,
     paid,
@@ -19,7 +22,7 @@ from tests.journal.stores import Clock, Store
 
 from payonce.journal.payload import grow
 from payonce.journal.protocol import Journal, Resolution
-from payonce.model import Call, CallState, Payload, Receipt, Run
+from payonce.model import Call, CallState, Payload, Receipt, Run, RunState
 
 RECEIPT = Receipt(
     Payload("json", b'{"text": "hello"}'),
@@ -177,6 +180,23 @@ def test_a_person_resolves_a_call(
     call = called(journal, call_id)
     assert (call.state, call.rejected, call.answer and call.answer.body) == after
     assert call.resolution == (word if changed else None)
+
+
+def test_a_late_receipt_wakes_the_run_that_waits_for_it_a_persons_word_does_not(
+    journal: Journal,
+) -> None:
+    """What comes late lets a run go on that was parked in doubt; a person's word is waited for."""
+    doubt = replace(NO_COLUMN, evidence="InDoubt")
+    for key, late in (("course:1", True), ("course:2", False)):
+        run = opened(journal, key)
+        call_id = intended(journal, run)
+        journal.close(closing(run, RunState.PARKED, diagnosis=doubt)).now()
+        if late:
+            journal.complete(call_id, intent_of(run), receipt()).now()
+        else:
+            assert journal.resolve(call_id, "happened", "seen", receipt()).now()
+        assert called(journal, call_id).state == "paid"
+        assert found(journal, key).state == ("waiting" if late else "parked")
 
 
 def test_nobody_has_a_word_on_a_call_that_is_not_there(journal: Journal) -> None:

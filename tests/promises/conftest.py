@@ -8,6 +8,7 @@ from pathlib import Path
 import openai
 import pytest
 from tests.chaos.site import Site
+from tests.databases.postgres import PostgresServer
 
 import payonce
 from payonce.journal.protocol import RunFilter
@@ -30,6 +31,13 @@ def site(tmp_path: Path, provider: MeteredProvider) -> Iterator[Site]:
     site.stop()
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Each promise is kept on both journals, but where a test looks into the file by itself."""
+    if "journal_url" in metafunc.fixturenames:
+        dialects = ("sqlite",) if "store" in metafunc.fixturenames else ("postgres", "sqlite")
+        metafunc.parametrize("journal_url", dialects, indirect=True)
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> Path:
     """The journal's file."""
@@ -37,12 +45,24 @@ def store(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def make_app(store: Path) -> Iterator[Callable[..., payonce.Payonce]]:
+def journal_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Where the journal is."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/journal.db"
+        return
+    server: PostgresServer = request.getfixturevalue("postgres_server")
+    schema = server.schema()
+    yield f"{schema}&spill={tmp_path}"
+    server.drop(schema)
+
+
+@pytest.fixture
+def make_app(journal_url: str) -> Iterator[Callable[..., payonce.Payonce]]:
     """Makes apps on one journal, each as another process would have it."""
     apps: list[payonce.Payonce] = []
 
     def make(**options: object) -> payonce.Payonce:
-        named = {"store": f"sqlite:///{store}", "version": "1"} | options
+        named = {"store": journal_url, "version": "1"} | options
         apps.append(payonce.Payonce(**named))  # type: ignore[arg-type]
         return apps[-1]
 

@@ -234,7 +234,8 @@ class PostgresJournal:
         statements = [("resolve_call", given)]
         if receipt is not None and (call := self.call(call_id)) is not None:
             intent = {name: getattr(call, name) for name in Intent.__slots__}
-            statements.append(("complete_call", intent | _receipt(shrunk(receipt))))
+            told = _receipt(shrunk(receipt)) | {"wakes": False}
+            statements.append(("complete_call", intent | told))
         return self._write(statements, _any, durable=True)
 
     def prune(self, before: float, *, parked: bool = False, most: int = 500) -> Pruned:
@@ -341,7 +342,7 @@ def _closed(closing: Closing) -> dict[str, Any]:
 
 
 def _receipt(paid: Receipt) -> dict[str, Any]:
-    return fields.receipt(paid) | columns(paid.answer)
+    return fields.receipt(paid) | columns(paid.answer) | {"wakes": True}
 
 
 def _plain(given: Mapping[str, Any]) -> dict[str, Any]:

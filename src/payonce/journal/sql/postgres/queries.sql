@@ -271,7 +271,8 @@ RETURNING id, CASE WHEN %(soft)s::boolean THEN set_config('synchronous_commit', 
 -- name: complete_call
 -- Not fenced: a receipt that comes late is kept, never refused; the first receipt stays. A call is
 -- found by its place, and made anew where it is gone: an intent doesn't wait for the disk, so a
--- crash of the database may take it away, and its number may be given out again.
+-- crash of the database may take it away, and its number may be given out again. A receipt that a
+-- person told of wakes no run: that is the next word.
 WITH clock AS MATERIALIZED (
     SELECT coalesce(%(now)s::float8, extract(epoch FROM statement_timestamp())::float8) AS now,
         CASE WHEN current_setting('synchronous_commit') = 'off'
@@ -304,7 +305,8 @@ WITH clock AS MATERIALIZED (
 UPDATE payonce_runs AS runs
 SET state = 'waiting', retry_at = NULL, tries = 0, kills = 0, updated_at = clock.now
 FROM paid, clock
-WHERE runs.id = paid.run_id AND runs.state = 'parked' AND runs.evidence = 'InDoubt';
+WHERE runs.id = paid.run_id AND runs.state = 'parked' AND runs.evidence = 'InDoubt'
+    AND %(wakes)s::boolean;
 
 -- name: end_call
 -- Without a receipt: released or in doubt. A receipt that is there already wins. Differs because it
