@@ -99,9 +99,10 @@ def run(app: payonce.Payonce) -> Callable[[], Run]:
 
 @pytest.fixture
 def calls(app: payonce.Payonce, run: Callable[[], Run]) -> Callable[[], list[Call]]:
-    """The calls of the one run, as they were begun."""
+    """The calls of the one run, as they were begun, and all that was to be written of them."""
 
     def read() -> list[Call]:
+        app.journal.stop()
         return sorted(app.journal.calls(run().id), key=lambda call: call.id)
 
     return read
