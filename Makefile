@@ -31,7 +31,7 @@ RUNS ?= 500
 .PHONY: chaos
 chaos: ## Attack workers for long: make chaos SEEDS="1 2 3" RUNS=500
 	CHAOS_SEEDS="$(SEEDS)" CHAOS_RUNS="$(RUNS)" $(BIN)/python -m pytest -s -m "heavy or not heavy" \
-		-o faulthandler_timeout=3600 tests/chaos
+		-o faulthandler_timeout=3600 tests/chaos tests/machine
 
 .PHONY: docs
 docs: ## Run the code blocks of README and docs, and compare the docs with the code

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.chaos.site import Site
-from tests.chaos.stores import STORES, Store
+from tests.journal.stores import DIALECTS, PostgresStore, Store, made
 
 from payonce.testing import MeteredProvider
 
@@ -19,16 +19,26 @@ def provider() -> Iterator[MeteredProvider]:
         yield provider
 
 
-@pytest.fixture
-def site(tmp_path: Path, provider: MeteredProvider) -> Iterator[Site]:
-    """The course with five paid texts, deployed before its migration."""
-    site = Site(tmp_path, provider)
-    yield site
-    site.stop()
-
-
-@pytest.fixture(params=sorted(STORES))
+@pytest.fixture(params=DIALECTS)
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     """An empty database for a journal."""
-    with STORES[request.param](request, tmp_path) as store:
-        yield store
+    store = made(request.param, request, tmp_path)
+    yield store
+    store.stop()
+
+
+@pytest.fixture(params=DIALECTS)
+def site(
+    request: pytest.FixtureRequest, tmp_path: Path, provider: MeteredProvider
+) -> Iterator[Site]:
+    """The course with five paid texts, deployed before its migration."""
+    if request.param == "sqlite":
+        site = Site(tmp_path, provider)
+        yield site
+        site.stop()
+        return
+    shared = PostgresStore(request.getfixturevalue("postgres_server"), tmp_path)
+    site = Site(tmp_path, provider, shared=shared)
+    yield site
+    site.stop()
+    shared.stop()

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from tests.chaos.fleet import Outcome
-from tests.chaos.stores import Store
+from tests.journal.stores import Store
 
 from payonce.journal.protocol import Journal, RunFilter
 from payonce.model import Attempt, Call, CallState, Run, RunState

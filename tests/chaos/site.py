@@ -1,4 +1,8 @@
-"""A folder with a user's code, database and journal, and the processes that take deliveries."""
+"""A folder with a user's code, database and journal, and the processes that take deliveries.
+
+The journal is the file `payonce.db`, or in a database that the site is given. The user's own
+database is the file `school.db`, but where the last write ends the run: then it is the journal's.
+"""
 
 from __future__ import annotations
 
@@ -9,19 +13,20 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.journal.stores import PostgresStore
+
 from payonce.journal import journal_at
-from payonce.journal.protocol import RunFilter
-from payonce.journal.sqlite import SqliteJournal
+from payonce.journal.protocol import Journal, RunFilter
 from payonce.model import Call, CallState, Run
 from payonce.testing import MeteredProvider
 
 APPS = Path(__file__).with_name("apps")
-_ALWAYS = ("guard.py", "llm.py", "told.py")
+_ALWAYS = ("guard.py", "llm.py", "school.py", "told.py")
 _SECONDS = 20
 
 
@@ -67,10 +72,17 @@ class Worker:
 class Site:
     """The place where an app is deployed; its table lacks a column until `migrate`."""
 
-    def __init__(self, folder: Path, provider: MeteredProvider, app: str = "course") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        provider: MeteredProvider,
+        app: str = "course",
+        shared: PostgresStore | None = None,
+    ) -> None:
         self.folder, self.provider = folder, provider
         self._workers: list[Worker] = []
-        self._journal: SqliteJournal | None = None
+        self._journal: Journal | None = None
+        self._shared, self._is_exact = shared, False
         self.store = folder / "payonce.db"
         self.school("CREATE TABLE courses (id INTEGER)")
         for name in _ALWAYS:
@@ -81,7 +93,24 @@ class Site:
         """Put the code of an app in the place of what is there."""
         shutil.copyfile(APPS / f"{app}.py", self.folder / "course.py")
         if app.startswith("exact"):
-            self.store = self.folder / "school.db"
+            self.store, self._is_exact = self.folder / "school.db", True
+            if self._shared is not None:
+                self.school("CREATE TABLE courses (id INTEGER)")
+
+    @property
+    def url(self) -> str:
+        """The store."""
+        return f"sqlite:///{self.store}" if self._shared is None else self._shared.url
+
+    @property
+    def spilled(self) -> list[Path]:
+        """The receipts that wait beside the journal."""
+        folder = self.store.with_name(f"{self.store.name}.spill")
+        return list((folder if self._shared is None else self._shared.spill).glob("*.json"))
+
+    def locked(self) -> AbstractContextManager[None]:
+        """Nobody else can write to the journal."""
+        return locked(self.store) if self._shared is None else _locked(self._shared)
 
     def migrate(self) -> None:
         """Add the column."""
@@ -89,6 +118,8 @@ class Site:
 
     def school(self, sql: str) -> list[Any]:
         """Run a statement on the user's own database."""
+        if self._is_exact and self._shared is not None:
+            return self._shared.execute(sql)
         with closing(sqlite3.connect(self.folder / "school.db")) as db, db:
             return db.execute(sql).fetchall()
 
@@ -96,11 +127,12 @@ class Site:
         """A new process; settings are environment variables in lower case."""
         output = self.folder / f"worker-{len(self._workers)}.log"
         named = {name.upper(): str(value) for name, value in settings.items()}
+        named |= {"PARENT_PID": str(os.getpid()), "PAYONCE_STORE": self.url}
         with output.open("wb") as file:
             process = subprocess.Popen(
                 [sys.executable, "course.py", command],
                 cwd=self.folder,
-                env=os.environ | self.provider.environ() | named | {"PARENT_PID": str(os.getpid())},
+                env=os.environ | self.provider.environ() | named,
                 stdout=file,
                 stderr=file,
             )
@@ -119,12 +151,10 @@ class Site:
             worker.kill()
 
     @property
-    def journal(self) -> SqliteJournal:
+    def journal(self) -> Journal:
         """The journal, as this process sees it."""
         if self._journal is None:
-            journal = journal_at(f"sqlite:///{self.store}")
-            assert isinstance(journal, SqliteJournal)
-            self._journal = journal
+            self._journal = journal_at(self.url)
         return self._journal
 
     @property
@@ -171,3 +201,11 @@ def locked(file: Path) -> Iterator[None]:
         db.execute("BEGIN EXCLUSIVE")
         yield
         db.execute("ROLLBACK")
+
+
+@contextmanager
+def _locked(store: PostgresStore) -> Iterator[None]:
+    with closing(store.connect()) as db:
+        db.execute("LOCK TABLE payonce_runs, payonce_calls, payonce_payloads IN EXCLUSIVE MODE")
+        yield
+        db.rollback()

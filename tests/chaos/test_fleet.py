@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from tests.chaos import promises
 from tests.chaos.fleet import Attack, attacked
-from tests.chaos.stores import Store
+from tests.journal.stores import Store
 
 from payonce.journal import journal_at
 from payonce.model import CallState, RunState

@@ -13,6 +13,7 @@ import uuid
 from pathlib import Path
 
 import pytest
+from tests.journal.stores import DIALECTS
 
 ROOT = Path(__file__).parents[2]
 PROC = Path("/proc")
@@ -49,18 +50,18 @@ def _seen(mark: str, process: subprocess.Popen[bytes], log: Path) -> dict[int, s
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc, as what it tests does")
-def test_a_killed_session_takes_all_its_processes_along(store: object) -> None:
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_killed_session_takes_all_its_processes_along(dialect: str) -> None:
     """kill -9 of pytest in the middle of the chaos, while a worker is stopped: nothing of it is
     left, neither workers nor provider nor server."""
     mark = f"payonce-mark-{uuid.uuid4().hex[:12]}"
     folder = Path(tempfile.mkdtemp(prefix=mark))
     folder.chmod(0o755)
-    kind = type(store).__name__.removesuffix("Store").lower()
     command = [sys.executable, "-m", "pytest", "-q", f"--basetemp={folder / 'base'}"]
     command += [
         "tests/chaos/test_fleet.py",
         "-k",
-        f"any_moment and {kind}",
+        f"any_moment and {dialect}",
         "-p",
         "no:cacheprovider",
     ]

@@ -314,10 +314,10 @@ def test_q_the_journal_is_away_while_a_call_is_in_flight(site: Site) -> None:
     with site.provider.hold("three") as held:
         worker = site.start(patience=0.3)
         assert held.arrived.wait(20)
-        with locked(site.store):
+        with site.locked():
             held.release()
             told = worker.told()
-            spilled = list((site.folder / "payonce.db.spill").glob("*.json"))
+            spilled = site.spilled
     assert told.word == "RetryLater"
     assert site.bill() == {"one": 1, "two": 1, "three": 1}
     assert len(spilled) == 1
@@ -334,7 +334,7 @@ def test_q2_a_journal_that_comes_back_in_time_is_not_missed(site: Site) -> None:
     with site.provider.hold("three") as held:
         worker = site.start(patience=20)
         assert held.arrived.wait(20)
-        with locked(site.store), site.provider.hold("four") as next_held:
+        with site.locked(), site.provider.hold("four") as next_held:
             held.release()
             assert not next_held.arrived.wait(0.3)
     assert worker.told().word == "done"

@@ -4,9 +4,9 @@ import asyncio
 import os
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, contextmanager
 from functools import cache
 from typing import Any
 
@@ -96,18 +96,21 @@ def deliver(job: str, course: str) -> Any:
     return asyncio.run(value) if asyncio.iscoroutine(value) else value
 
 
-class database:
+def database() -> AbstractContextManager[Any]:
     """A transaction on the database that the journal lives in, too."""
+    if _STORE.startswith("sqlite"):
+        return _sqlite(_STORE.removeprefix("sqlite:///"))
+    import psycopg
 
-    def __enter__(self) -> Any:
-        path = _STORE.removeprefix("sqlite:///")
-        self._db = sqlite3.connect(path, timeout=30)
-        self._db.__enter__()
-        return self._db
+    from payonce.journal.postgres_url import parsed
 
-    def __exit__(self, *what: Any) -> None:
-        with closing(self._db):
-            self._db.__exit__(*what)
+    return psycopg.connect(parsed(_STORE).conninfo)
+
+
+@contextmanager
+def _sqlite(path: str) -> Iterator[Any]:
+    with closing(sqlite3.connect(path, timeout=30)) as db, db:
+        yield db
 
 
 @cache

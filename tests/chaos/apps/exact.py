@@ -2,15 +2,14 @@
 
 import os
 import signal
-import sqlite3
-from contextlib import closing
 
 from llm import ask
+from school import STORE, insert, transaction
 from told import count, main
 
 from payonce import Payonce
 
-app = Payonce("sqlite:///school.db", lease=float(os.environ.get("LEASE", "30")))
+app = Payonce(STORE, lease=float(os.environ.get("LEASE", "30")))
 
 
 @app.step(cost="0.02 USD", in_doubt="retry")
@@ -22,8 +21,8 @@ def write(part: str, course_id: int) -> str:
 def generate(course_id: int) -> list[str]:
     texts = [write(part, course_id) for part in ("one", "two", "three", "four", "five")]
     count("writes")
-    with closing(sqlite3.connect("school.db", timeout=10)) as db, db:
-        db.execute("INSERT INTO courses (id, outline) VALUES (?, ?)", (course_id, texts[0]))
+    with transaction() as db:
+        insert(db, course_id, texts[0])
         app.complete(db, texts)
     os.kill(os.getpid(), signal.SIGKILL)
     return texts

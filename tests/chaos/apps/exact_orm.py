@@ -4,15 +4,17 @@ import os
 import signal
 
 from llm import ask
+from school import IS_SQLITE, STORE, engine_url
 from sqlalchemy import create_engine, text
 from sqlalchemy.orm import Session
 from told import main
 
 from payonce import Payonce
 
-engine = create_engine("sqlite:///school.db")
-app = Payonce("sqlite:///school.db")
-app.watch(engine)
+engine = create_engine(engine_url())
+app = Payonce(STORE)
+if IS_SQLITE:
+    app.watch(engine)
 
 
 @app.step(cost="0.02 USD", in_doubt="retry")
