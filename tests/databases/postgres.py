@@ -119,6 +119,11 @@ class PostgresServer:
             )
         self._wait()
 
+    @property
+    def is_running(self) -> bool:
+        """Whether there is a postmaster."""
+        return self._process is not None and self._process.poll() is None
+
     def kill(self) -> None:
         """`kill -9` of the postmaster and of all its backends."""
         process = self._process
