@@ -192,7 +192,11 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call of a step as the journal has it: `send` counts the physical sends from 1."""
+    """One call of a step as the journal has it.
+
+    `send` counts the physical sends from 1; `receipt_id` grows in the order in which receipts were
+    recorded.
+    """
 
     id: int
     run_id: int
@@ -216,6 +220,7 @@ class Call:
     ended_at: float | None
     answer: Payload | None = field(default=None, repr=False)
     drift: str | None = None
+    receipt_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

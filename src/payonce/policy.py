@@ -156,9 +156,14 @@ def backoff(tries: int, limits: Limits, chance: float, at_least: float | None = 
 
 
 def standing(calls: Sequence[Call]) -> Call | None:
-    """The receipt that stands for a step, if it has one."""
+    """The receipt that stands for a step, if it has one: the first that was recorded.
+
+    A second one comes late, from an attempt that lost its lease; an attempt may have used the first
+    meanwhile, and what it asked for next depends on that answer. A receipt of this very attempt
+    has no number yet: it is the last.
+    """
     paid = [c for c in calls if c.state is CallState.PAID and not c.rejected]
-    return paid[-1] if paid else None
+    return min(paid, key=lambda c: (c.receipt_id is None, c.receipt_id or 0), default=None)
 
 
 def open_doubt(calls: Sequence[Call], parents: Collection[int]) -> Call | None:

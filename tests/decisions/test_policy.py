@@ -74,6 +74,8 @@ CALL = Call(
     ended_at=None,
 )
 PAID = replace(CALL, state=CallState.PAID, answer=Payload("json", b"1"), reason=None)
+RECORDED = replace(PAID, receipt_id=7)
+RECORDED_LATE = replace(PAID, receipt_id=8)
 WASTE = replace(PAID, rejected=True, reason="no verb")
 RELEASED = replace(CALL, state=CallState.RELEASED, reason="not sent")
 
@@ -176,10 +178,13 @@ def test_a_pause_keeps_its_bounds(tries: int, chance: float, asked: float | None
         ([CALL, PAID], PAID),
         ([WASTE, PAID], PAID),
         ([PAID, RELEASED], PAID),
+        ([RECORDED_LATE, RECORDED], RECORDED),
+        ([RECORDED, RECORDED_LATE], RECORDED),
+        ([RECORDED, PAID], RECORDED),
     ],
 )
 def test_the_receipt_that_stands(calls: list[Call], stands: Call | None) -> None:
-    """The one that is paid and was not rejected."""
+    """The one that is paid and was not rejected; of two, the one that was recorded first."""
     assert standing(calls) == stands
 
 

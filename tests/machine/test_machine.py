@@ -10,15 +10,14 @@ import contextlib
 import itertools
 import json
 import os
-import shutil
 import sqlite3
-import threading
 from collections import Counter
 
 import hypothesis
 import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import (
+    RuleBasedStateMachine,
     initialize,
     invariant,
     precondition,
@@ -49,7 +48,7 @@ def places(points: tuple[str, ...]) -> st.SearchStrategy[Place]:
     return st.tuples(st.sampled_from(points), st.integers(1, 3))
 
 
-class Machine(Stage):
+class Machine(Stage, RuleBasedStateMachine):
     """What may happen, in any order; and what was promised."""
 
     # --- rules -----------------------------------------------------------------------------
@@ -63,7 +62,7 @@ class Machine(Stage):
     @rule(slot=slots)
     def deliver(self, slot: str) -> None:
         """A delivery that nothing happens to."""
-        self._go(self._start(self._course(slot)))
+        self._go(self.start(self._course(slot)))
 
     @rule(
         slot=slots,
@@ -83,7 +82,7 @@ class Machine(Stage):
         """A delivery whose process halts or dies at a place, one of whose writes fails for want
         of disk, whose code raises at its end, or one of whose calls meets a failing provider."""
         course = self._course(slot)
-        trip = self._start(course)
+        trip = self.start(course)
         trip.stop_at, trip.fails_at, trip.trouble = halt, full, trouble
         if outage is not None:
             self.provider.fail(f"{self._key(course)}-{outage[0]}", FAULTS[outage[1]])
@@ -94,7 +93,7 @@ class Machine(Stage):
     def overtake(self, slot: str, first: Place, second: Place | None) -> None:
         """A process halts for longer than its lease, another one takes over, and it goes on."""
         course = self._course(slot)
-        trip, other = self._start(course), self._start(course)
+        trip, other = self.start(course), self.start(course)
         trip.stop_at, other.stop_at = first, second
         self._go(trip)
         self.leases_expire()
@@ -175,6 +174,8 @@ class Machine(Stage):
         elif self._billed(course, part) <= receipts:
             word = "did_not_happen"
         given = receipt if word == "happened" else None
+        if word != "did_not_happen":
+            self.retold.add(f"{course}-{part}")
         self.journal.resolve(call.id, word, "looked", given).now()
 
     # --- promises --------------------------------------------------------------------------
@@ -223,13 +224,7 @@ class Machine(Stage):
         try:
             self._end_well()
         finally:
-            for trip in self.trips:
-                if trip.is_alive():
-                    trip.tear_down()
-            for process in self.all:
-                process.app.close()
-            self.journal.stop()
-            shutil.rmtree(self.folder)
+            self.put_away()
 
     def _end_well(self) -> None:
         for course in self.courses:
@@ -249,7 +244,7 @@ class Machine(Stage):
     def _deliver_until_it_ends(self, course: str) -> None:
         for _ in range(12):
             self.leases_expire()
-            self._go(self._start(course))
+            self._go(self.start(course))
             run = self._run(course)
             assert run is not None
             if run.state in (RunState.DONE, RunState.PARKED):
@@ -278,7 +273,7 @@ def test_promises_hold_whatever_happens(
             super().__init__()
             monkeypatch.setattr(payonce.admit, "is_dead", self.dead.__contains__)
 
-    monkeypatch.setattr(payonce.admit, "owner", lambda: threading.current_thread().name)
+    monkeypatch.setattr(payonce.admit, "owner", Stage.owner)
     settings = hypothesis.settings(
         max_examples=EXAMPLES,
         stateful_step_count=STEPS,

@@ -113,6 +113,7 @@ def call(row: Row) -> Call:
         ended_at=row["ended_at"],
         answer=_payload(row["answer_codec"], row["answer_body"]),
         drift=row["drift"],
+        receipt_id=row["answer_id"],
     )
 
 
