@@ -63,8 +63,9 @@ coverage: ## Run the tests and show which lines and branches none of them reache
 	$(BIN)/coverage report
 
 .PHONY: bench
-bench: ## Measure payonce beside its peers (takes minutes)
-	@for script in bench/bench_*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
+bench: ## Measure payonce beside its peer, and capture (takes minutes)
+	@for script in steps stream; do \
+		echo "== bench/$$script.py"; $(BIN)/python "bench/$$script.py" || exit 1; done
 
 .PHONY: demo
 demo: ## Tell the story of the accident, and its end

@@ -47,7 +47,7 @@ class PostgresServer:
     """One server with its data in a folder of its own; databases are made as they are asked for."""
 
     def __init__(self, **settings: str) -> None:
-        self._bin = _binaries()
+        self._bin = binaries()
         self._settings = SETTINGS | settings
         self.folder = Path(tempfile.mkdtemp(prefix="payonce-postgres-"))
         self.port = free_port()
@@ -205,7 +205,7 @@ def postgres(**settings: str) -> Iterator[PostgresServer]:
         server.stop()
 
 
-def _binaries() -> Path:
+def binaries() -> Path:
     """The folder with `initdb` and `postgres`."""
     named = os.environ.get("PAYONCE_POSTGRES_BIN")
     places = [Path(named)] if named else []

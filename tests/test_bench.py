@@ -1,0 +1,61 @@
+"""What `bench/` measures is measured by hand; that it can be measured is tested."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.databases.postgres import NoPostgres, binaries
+
+ROOT = Path(__file__).parents[1]
+TINY = "--steps 3 --rounds 1 --receipts 20 --deliveries 5 --fanout 4 --threads 2 --imports 1"
+FIGURES = {
+    *("floor_ms", "payonce_step_ms", "payonce_replay_ms", "payonce_step_over_floor"),
+    *("open_and_replay_s", "parked_deliveries_per_s", "payonce_fanout_ms", "payonce_peak_mb"),
+}
+PEERS = {
+    *("dbos_step_ms", "dbos_replay_ms", "dbos_step_over_floor"),
+    *("dbos_overhead_over_payonce", "dbos_replay_over_payonce"),
+}
+PARALLEL = {"floor_per_s", "payonce_per_s", "payonce_per_s_over_floor"}
+
+
+def _measured(script: str, *words: str) -> Any:
+    command = [sys.executable, ROOT / "bench" / script, *words, "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def _need_postgres() -> None:
+    try:
+        binaries()
+    except NoPostgres as exc:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(exc))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+def test_a_paid_step_can_be_measured_beside_the_floor_and_the_peer(kind: str) -> None:
+    """Each figure of payonce is there; those of the peer are null where it isn't installed."""
+    if kind == "postgres":
+        _need_postgres()
+
+    result = _measured("steps.py", *TINY.split(), "--only", kind)
+
+    found = result[kind]
+    wanted = FIGURES | (PARALLEL if kind == "postgres" else set())
+    assert {name for name in wanted if not found.get(name)} == set()
+    there = importlib.util.find_spec("dbos") is not None
+    assert {name: bool(found[name]) for name in PEERS} == dict.fromkeys(PEERS, there)
+    assert result["machine"]["cores"]
+    assert result["versions"]["payonce"]
+    assert result["imports"]["payonce_import_over_bare_ms"]
