@@ -19,6 +19,7 @@ from payonce.journal.protocol import Closing
 from payonce.model import CallState, Diagnosis, RunState, Verdict, World
 from payonce.ready import NotBegun
 from payonce.redact import redact
+from payonce.rejecting import blame
 from payonce.scope import RunScope
 
 _log = logging.getLogger("payonce")
@@ -81,6 +82,8 @@ def give_up(
         scope.journal.close(_closing(scope, verdict, found, failure)).later()
         return failure
     yield from _drain_quietly(scope)
+    found, asks_again = yield from _blame(scope, arguments, found, failure)
+    verdict = _verdict(scope, job, found, scope.world, asks_again)
     if verdict.word == "park":
         verdict = _verdict(scope, job, found, (yield Work(lambda: app.world(job))))
     try:
@@ -93,7 +96,20 @@ def give_up(
     return _told(scope, found, verdict) if kept else (yield from _overtaken(scope, job))
 
 
-def _verdict(scope: RunScope, job: Job, found: Diagnosis, now: World) -> Verdict:
+def _blame(
+    scope: RunScope, arguments: Arguments, found: Diagnosis, failure: BaseException
+) -> Way[tuple[Diagnosis, bool]]:
+    """Find the paid answer to blame; a failure is told even where that fails."""
+    try:
+        return (yield from blame(scope, arguments.by_name, found, failure))
+    except Exception:
+        _log.warning("the answer to blame could not be rejected", exc_info=True)
+        return found, False
+
+
+def _verdict(
+    scope: RunScope, job: Job, found: Diagnosis, now: World, asks_again: bool = False
+) -> Verdict:
     """What the queue is told; `now` may differ from the world that the attempt began in."""
     return policy.after_failure(
         found,
@@ -103,6 +119,7 @@ def _verdict(scope: RunScope, job: Job, found: Diagnosis, now: World) -> Verdict
         hold=job.hold,
         chance=random.random(),
         now=now,
+        asks_again=asks_again,
     )
 
 

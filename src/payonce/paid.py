@@ -133,7 +133,7 @@ def _way(step: Step, scope: RunScope, args: tuple[Any, ...], kwargs: Mapping[str
         if ticket.receipt is not None:
             return _replayed(step, scope, ticket)
         value, call = yield from _pay(step, scope, ticket, args, kwargs)
-        scope.answered(value, call)
+        scope.answered(value, call, step.resamples)
         why = _unusable(step, value)
         if why is None:
             return value
@@ -187,7 +187,7 @@ def _replayed(step: Step, scope: RunScope, ticket: Ticket) -> Any:
         value = values.decode(ticket.receipt, step.hint)
     except ValueError as exc:
         raise scope.stop(NotReplayable(step.name, ticket.call.id, str(exc))) from exc
-    scope.answered(value, ticket.call)
+    scope.answered(value, ticket.call, step.resamples)
     return value
 
 

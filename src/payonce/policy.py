@@ -129,15 +129,17 @@ def after_failure(
     hold: bool,
     chance: float,
     now: World | None = None,
+    asks_again: bool = False,
 ) -> Verdict:
     """What the queue is told about a failed attempt; `chance` in [0, 1) spreads the retries.
 
+    `asks_again` says that the answer to blame was rejected, so that the next attempt gets another.
     `world` is the one that the attempt began in: a run that would be woken by the one that is
     `now` isn't parked, for its message may be the last that comes.
     """
     repeated = run.fingerprint == found.fingerprint and run.world == world
     stop = found.kind is Kind.DETERMINISTIC or (
-        found.kind in (Kind.UNKNOWN, Kind.STOCHASTIC) and repeated
+        found.kind in (Kind.UNKNOWN, Kind.STOCHASTIC) and repeated and not asks_again
     )
     if run.tries >= limits.attempts or (stop and not moved(world, now or world)):
         return Verdict("park", hold=hold)

@@ -57,6 +57,7 @@ class RunScope:
         self._next: dict[str, int] = defaultdict(int)
         self._given_back: dict[str, list[int]] = defaultdict(list)
         self._answers: list[tuple[Any, Call]] = []
+        self._resamples: dict[int, int] = {}
         self._lock = threading.Lock()
 
     def check(self) -> None:
@@ -109,10 +110,15 @@ class RunScope:
             if call.parent_id is not None:
                 self.parents.add(call.parent_id)
 
-    def answered(self, value: Any, call: Call) -> None:
-        """Remember which call a value came from, so that it can be rejected."""
+    def answered(self, value: Any, call: Call, resamples: int = 2) -> None:
+        """Remember which call a value came from, so that it can be rejected, and how often."""
         with self._lock:
             self._answers.append((value, call))
+            self._resamples[call.id] = resamples
+
+    def resamples(self, call: Call) -> int:
+        """How often a step may be asked again whose answer was rejected."""
+        return self._resamples.get(call.id, 2)
 
     def call_of(self, matches: Callable[[Any, Call], bool]) -> Call | None:
         """The last call whose answer matches."""
