@@ -223,3 +223,32 @@ def test_a_journal_that_cannot_be_had_fails_all_that_wait(tmp_path: Path) -> Non
     folder.unlink()
     assert writer.write(lambda _: "written").now() == "written"
     file.close()
+
+
+def test_a_writer_that_rests_has_no_thread(
+    file: Counted, writer: Writer[sqlite3.Connection]
+) -> None:
+    """What was left to the thread is written before it ends; what comes later starts another."""
+    for number in range(3):
+        later = _add(writer, number).later()
+        thread = writer._thread
+        assert thread is not None
+        writer.rest()
+        assert later.result(10) == number
+        thread.join(10)
+        assert not thread.is_alive()
+    assert _seen(file) == [0, 1, 2]
+
+
+def test_resting_loses_no_write(file: Counted, writer: Writer[sqlite3.Connection]) -> None:
+    """While some leave writes to the thread, and another lets it rest, all are written."""
+    with ThreadPoolExecutor(4) as threads:
+
+        def add(n: int) -> int:
+            written = _add(writer, n).later()
+            if n % 7 == 0:
+                writer.rest()
+            return written.result(30)
+
+        assert sorted(threads.map(add, range(200))) == list(range(200))
+    assert sorted(_seen(file)) == list(range(200))

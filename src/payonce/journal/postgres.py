@@ -244,7 +244,7 @@ class PostgresJournal:
         return Pruned(row["runs"], row["calls"], row["bytes"])
 
     def stop(self) -> None:
-        self._writer.flush()
+        self._writer.rest()
         self._database.close()
 
     # --- inside --------------------------------------------------------------------------

@@ -241,7 +241,7 @@ class SqliteJournal:
         return self._file.aside(lambda db: _prune(db, before=before, parked=parked, most=most))
 
     def stop(self) -> None:
-        self._writer.flush()
+        self._writer.rest()
         self._file.close()
 
     # --- inside --------------------------------------------------------------------------

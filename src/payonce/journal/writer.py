@@ -137,7 +137,7 @@ class Writer(Generic[C]):
         self._waiting: deque[Write[Any]] = deque()
         self._committing = threading.RLock()
         self._is_committing = False
-        self._starting = threading.Lock()
+        self._starting = threading.RLock()
         self._asked = threading.Semaphore(0)
         self._thread: threading.Thread | None = None
 
@@ -164,14 +164,16 @@ class Writer(Generic[C]):
     def follow(self, write: Write[Any]) -> None:
         """Leave a write to the thread."""
         self._waiting.append(write)
+        self._asked.release()
         if self._thread is None:
             with self._starting:
                 if self._thread is None:
                     self._start()
-        self._asked.release()
 
     def _start(self) -> None:
-        thread = threading.Thread(target=self._work, name="payonce-writer", daemon=True)
+        thread = threading.Thread(
+            target=self._work, args=(self._asked,), name="payonce-writer", daemon=True
+        )
         try:
             thread.start()
         except RuntimeError:  # no thread to be had just now: this one does what waits
@@ -208,9 +210,18 @@ class Writer(Generic[C]):
         with self._committing:
             pass
 
-    def _work(self) -> None:
-        while True:
-            self._asked.acquire()
+    def rest(self) -> None:
+        """Write what was asked for, and let the thread end; what is left to it next starts another."""
+        self.flush()
+        with self._starting:
+            asked, self._asked, self._thread = self._asked, threading.Semaphore(0), None
+        asked.release()
+
+    def _work(self, asked: threading.Semaphore) -> None:
+        is_needed = True
+        while is_needed:
+            asked.acquire()
+            is_needed = asked is self._asked
             with self._committing:
                 self._commit()
 
