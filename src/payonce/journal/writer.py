@@ -211,7 +211,7 @@ class Writer(Generic[C]):
             pass
 
     def rest(self) -> None:
-        """Write what was asked for, and let the thread end; what is left to it next starts another."""
+        """Write what was asked for, and let the thread end until it is needed again."""
         self.flush()
         with self._starting:
             asked, self._asked, self._thread = self._asked, threading.Semaphore(0), None
