@@ -15,10 +15,10 @@ import logging
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
-from functools import partial, wraps
+from contextvars import Context, copy_context
+from functools import wraps
 from threading import Thread
-from types import ModuleType
+from types import MethodType, ModuleType
 from typing import Any
 
 from payonce.importing import OnImport
@@ -59,10 +59,21 @@ def _start(original: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(original)
     def start(self: Thread) -> None:
         if current() is not None and not _is_long_lived(self):
-            self.run = partial(copy_context().run, self.run)  # type: ignore[method-assign]
+            self.run = _run_in(copy_context(), self)  # type: ignore[method-assign]
         original(self)
 
     return start
+
+
+def _run_in(context: Context, thread: Thread) -> Callable[[], None]:
+    """A thread's `run` inside of a context; a method, as others who hook threads expect it."""
+    original = thread.run
+
+    @wraps(original)
+    def run(_: Thread) -> None:
+        context.run(original)
+
+    return MethodType(run, thread)
 
 
 def _is_long_lived(thread: Thread) -> bool:

@@ -65,6 +65,27 @@ def test_calls_in_a_thread_are_captured(
     assert provider.billed("outline") == 2
 
 
+def test_a_thread_is_still_one_that_others_can_hook(
+    app: payonce.Payonce, provider: MeteredProvider, gpt: openai.OpenAI
+) -> None:
+    """Sentry, for one, takes a thread's `run` for a method when the thread starts."""
+    started = threading.Thread.__dict__["_bootstrap_inner"]
+
+    def hooked(self: threading.Thread) -> None:
+        function = getattr(self.run, "__func__", self.run)
+        self.run = lambda: function(self)  # type: ignore[method-assign]
+        started(self)
+
+    def work() -> None:
+        thread = threading.Thread(target=chat, args=(gpt,))
+        thread._bootstrap_inner = hooked.__get__(thread)  # type: ignore[attr-defined]
+        thread.start()
+        thread.join()
+
+    Batch(app, work).twice()
+    assert provider.billed("outline") == 1
+
+
 def test_a_pools_threads_forget_the_run(app: payonce.Payonce) -> None:
     """A pool's thread that was started inside a run works for nobody afterwards."""
     with ThreadPoolExecutor(1) as pool:
