@@ -21,7 +21,7 @@ from payonce import (
     reject,
 )
 from payonce.queues.asgi import DeliveryMiddleware
-from payonce.testing import AtLeastOnceQueue, MeteredProvider
+from payonce.testing import AtLeastOnceQueue, MeteredProvider, call_tool, hold, refusals
 
 app = Payonce("sqlite:///payonce.db", version="1", lease=30.0)
 app.watch("sqlite:///courses.db")
@@ -122,6 +122,10 @@ def rehearse() -> int:
         queue = AtLeastOnceQueue()
         task = queue.push("http://127.0.0.1:1/", {"course_id": 1})
         queue.deliver(task, times=2, anyway=True)
+        provider.fail("outline", call_tool("weather", {"city": "Oslo"}))
+        provider.fail("outline", hold(after_events=2), times=None)
+        for known in refusals("openai", "never"):
+            provider.fail(known.name, known.fault)
         return provider.billed("outline")
 
 

@@ -134,7 +134,7 @@ class Exchange(Line):
         except KeyMisused as exc:
             said = f"Keys for idempotent requests can only be used with one request: {exc}"
             return self._refuse(Fault("status", status=400, code="idempotency_error", message=said))
-        if fault.ending == "answer" and fault.after_events and ask.stream:
+        if fault.ending == "answer" and fault.after_events is not None and ask.stream:
             frames = self._paused(wire.events(answer), fault, call)
             return self.stream(wire.stream_kind, frames, pace=fault.pace)
         self.desk.pause(fault, call)
@@ -152,7 +152,7 @@ class Exchange(Line):
     def _end_stream(self, wire: Wire, answer: Answer, fault: Fault) -> None:
         frames, hang_up = wire.events(answer), None
         if fault.ending != "answer":
-            frames = islice(frames, fault.after_events)
+            frames = islice(frames, fault.after_events or 0)
         if fault.ending == "error_event":
             frames = chain(frames, [wire.error_event(fault, self.id)])
         if fault.ending == "cut":

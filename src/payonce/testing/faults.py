@@ -22,9 +22,9 @@ class Fault:
     """What happens to one request; build one with the functions of this module.
 
     In this order: the call is billed (if `billed`), `hook` is called, `wait` seconds pass, and
-    the request comes to its `ending`. Where a stream is to be answered and `after_events` isn't 0,
-    so many of its events go out before the hook and the wait. Events are `pace` seconds apart;
-    `hang_up` is how a connection ends that is dropped or cut.
+    the request comes to its `ending`. Where a stream is to be answered and `after_events` is a
+    number, its head and so many of its events go out before the hook and the wait. Events are
+    `pace` seconds apart; `hang_up` is how a connection ends that is dropped or cut.
     """
 
     ending: Ending = "answer"
@@ -35,7 +35,7 @@ class Fault:
     message: str | None = None
     retry_after: float | None = None
     headers: tuple[tuple[str, str], ...] = ()
-    after_events: int = 0
+    after_events: int | None = None
     pace: float = 0.0
     hang_up: HangUp = "close"
     text: str | None = None
@@ -102,7 +102,7 @@ def insufficient_quota() -> Fault:
     return status(429, code="insufficient_quota")
 
 
-def stall(seconds: float, *, billed: bool = True, after_events: int = 0) -> Fault:
+def stall(seconds: float, *, billed: bool = True, after_events: int | None = None) -> Fault:
     """Keep the client waiting, so that it times out: for its first byte, or within a stream.
 
     Billed, the answer (or the rest of the stream) comes after `seconds`; not billed, the
@@ -179,7 +179,7 @@ class Hold:
     released at the end; stopping the provider releases it too.
     """
 
-    def __init__(self, *, billed: bool = True, after_events: int = 0) -> None:
+    def __init__(self, *, billed: bool = True, after_events: int | None = None) -> None:
         self.arrived = threading.Event()
         self.call: BilledCall | None = None
         ending: Ending = "answer" if billed else "drop"
@@ -207,7 +207,7 @@ class Hold:
         self.release()
 
 
-def hold(*, billed: bool = True, after_events: int = 0) -> Hold:
+def hold(*, billed: bool = True, after_events: int | None = None) -> Hold:
     """Keep a request waiting after it was billed, until the test releases it."""
     return Hold(billed=billed, after_events=after_events)
 

@@ -79,15 +79,20 @@ class GenerateContent(GeminiErrors, Wire):
     def events(self, answer: Answer) -> Iterator[bytes]:
         """One response per piece; the last has the finish. There is no `[DONE]`."""
         if answer.tool_call is not None:
-            yield event(self.whole(answer))
+            yield _event(self.whole(answer))
             return
         for number, piece in enumerate(answer.pieces, start=1):
             finished = number == len(answer.pieces)
-            yield event(_response(answer, [{"text": piece}], finished=finished))
+            yield _event(_response(answer, [{"text": piece}], finished=finished))
 
     def error_event(self, fault: Fault, id: str) -> bytes:
         """An error object in place of a response."""
-        return event(self.refusal(replace(fault, status=503), id).body)
+        return _event(self.refusal(replace(fault, status=503), id).body)
+
+
+def _event(data: Body) -> bytes:
+    """Google ends the lines of its events as HTTP does."""
+    return event(data).replace(b"\n", b"\r\n")
 
 
 def _details(fault: Fault) -> Iterator[Body]:
