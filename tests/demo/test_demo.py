@@ -156,7 +156,7 @@ def _begun(folder: Path) -> Iterator[tuple[subprocess.Popen[str], list[int]]]:
 
 def _started(act: Path) -> int:
     """Wait until an app is up, by its own log; its process id."""
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         log = (act / "app.log").read_text() if (act / "app.log").exists() else ""
         if found := re.search(r"Started server process \[(\d+)\]", log):
