@@ -63,8 +63,8 @@ coverage: ## Run the tests and show which lines and branches none of them reache
 	$(BIN)/coverage report
 
 .PHONY: bench
-bench: ## Measure payonce beside its peer, and capture (takes minutes)
-	@for script in steps stream; do \
+bench: ## Measure payonce beside its peers (takes minutes)
+	@for script in steps stream preflight; do \
 		echo "== bench/$$script.py"; $(BIN)/python "bench/$$script.py" || exit 1; done
 
 .PHONY: demo

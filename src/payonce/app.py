@@ -69,8 +69,7 @@ class Payonce:
         self._watched: list[Watched] = []
         self._needs: list[Need] = []
         self._capture: Capture | None = None
-        if self.store.startswith("sqlite"):
-            self.watch(self.store)
+        self.watch(self.store)
 
     def __repr__(self) -> str:
         return f"Payonce({self.store!r})"
@@ -324,9 +323,9 @@ class Payonce:
         Raises:
             ConfigError: nothing can be made of one of these.
         """
-        from payonce.preflight import need
+        from payonce.preflight import expect
 
-        found = need(database, expected, reads, rehearse, migrations)
+        found = expect(database, expected, reads, rehearse, migrations)
         found.name = self._unique(found.name)
         self._needs.append(found)
         return found

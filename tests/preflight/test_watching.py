@@ -11,6 +11,7 @@ import pymysql
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import create_async_engine
+from tests.databases.postgres import PostgresServer
 from tests.preflight.conftest import Place
 from tests.promises.asking import word
 
@@ -111,3 +112,28 @@ def test_a_parked_run_wakes(app: Payonce, place: Place) -> None:
     assert word(work) == "Parked"
     place.do("ALTER TABLE courses ADD COLUMN later INT")
     assert word(work) == "done"
+
+
+def test_the_journals_own_database_is_watched_without_asking(
+    postgres_server: PostgresServer,
+) -> None:
+    """Given a journal in PostgreSQL, when the batch's tables beside it change, then its parked
+    runs go on; payonce's own tables are no change."""
+    url = postgres_server.database()
+    app = Payonce(f"{url}?prepare=on", version="1")
+    there: list[int] = []
+
+    @app.job(key="k")
+    def work() -> str:
+        if not there:
+            raise KeyError("later")
+        return "done"
+
+    assert [word(work), word(work)] == ["Parked", "Parked"]
+    there.append(1)
+    postgres_server.execute("CREATE TABLE payonce_more (id int)", url)
+    assert word(work) == "Parked"
+    postgres_server.execute("CREATE TABLE courses (id int)", url)
+    assert word(work) == "done"
+    app.close()
+    postgres_server.drop(url)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from payonce.errors import ConfigError
 from payonce.preflight.connecting import database, sqlite_file, unknown
-from payonce.preflight.need import SchemaNeed
-from payonce.preflight.sources import Sources
 from payonce.preflight.sqlite import SqliteFileSchema, SqliteSchema
 from payonce.preflight.watching import WatchedDatabase
 from payonce.world import Watched
+
+if TYPE_CHECKING:
+    from payonce.preflight.need import SchemaNeed
 
 
 def watched(target: Any) -> Watched:
@@ -34,7 +35,7 @@ def watched(target: Any) -> Watched:
     return WatchedDatabase(database(target))
 
 
-def need(
+def expect(
     target: Any,
     expected: Sequence[Any],
     reads: Sequence[Any],
@@ -46,6 +47,9 @@ def need(
     Raises:
         ConfigError: nothing can be made of one of these.
     """
+    from payonce.preflight.need import SchemaNeed
+    from payonce.preflight.sources import Sources
+
     if not (expected or reads or rehearse):
         raise ConfigError(
             "app.schema() was given nothing to look for", "Name what the job writes or reads."

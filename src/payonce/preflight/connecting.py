@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from payonce.errors import ConfigError
+from payonce.journal.postgres_url import parsed
 from payonce.preflight.database import DIALECTS, Connection, Database, Dialect
 from payonce.preflight.looped import LoopedDatabase
 from payonce.redact import redact
@@ -24,6 +25,10 @@ _DRIVERS: dict[str, Dialect] = {
     "mysql": "mysql",
     "mariadb": "mysql",
 }
+_LIBPQ = ("", "psycopg", "psycopg2")
+_PATIENCE = 5
+"""Seconds until a server that doesn't answer counts as away."""
+
 _known: weakref.WeakValueDictionary[Any, Database] = weakref.WeakValueDictionary()
 
 
@@ -130,7 +135,7 @@ def _at_url(url: str) -> Database:
         connect = _sqlite(file)
         return Database(f"sqlite:{file.name}", lambda: of_driver(connect()))
     name = f"{dialect}:{urlsplit(url).path.lstrip('/')}"
-    if not driver and dialect == "postgresql" and _is_installed("psycopg"):
+    if dialect == "postgresql" and driver in _LIBPQ and _is_installed("psycopg"):
         return Database(name, lambda: of_driver(_psycopg(url)))
     if not driver and dialect == "mysql" and "?" not in url and _is_installed("pymysql"):
         return Database(name, lambda: of_driver(_pymysql(url)))
@@ -156,7 +161,11 @@ def _sqlite(file: Path) -> Callable[[], Any]:
 def _psycopg(url: str) -> Any:
     import psycopg
 
-    return psycopg.connect(url.replace("postgres://", "postgresql://", 1), autocommit=True)
+    conninfo = parsed(url).conninfo
+    patience: dict[str, Any] = (
+        {} if "connect_timeout" in conninfo else {"connect_timeout": _PATIENCE}
+    )
+    return psycopg.connect(conninfo, autocommit=True, **patience)
 
 
 def _pymysql(url: str) -> Any:
@@ -169,6 +178,8 @@ def _pymysql(url: str) -> Any:
         user=unquote(at.username or ""),
         password=unquote(at.password or ""),
         database=unquote(at.path.lstrip("/")),
+        connect_timeout=_PATIENCE,
+        read_timeout=6 * _PATIENCE,
     )
 
 

@@ -101,6 +101,11 @@ class Database:
         with self._lock:
             self._walk(self._close)
 
+    def __del__(self) -> None:
+        """Let a connection go that nobody closed."""
+        if "_kept" in self.__dict__:
+            self._close()
+
     def _walk(self, function: Callable[[], T]) -> T:
         return function()
 

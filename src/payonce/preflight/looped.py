@@ -26,6 +26,9 @@ class LoopedDatabase(Database):
             self._thread = _LoopThread()
         return self._thread.run(function)  # type: ignore[no-any-return]
 
+    def __del__(self) -> None:
+        """Nothing: its loop may have ended before it."""
+
     def close(self) -> None:
         """Close what is open, and end the thread."""
         super().close()
