@@ -221,6 +221,30 @@ def test_a_call_is_paid_though_its_intent_is_gone(postgres_store: PostgresStore)
     assert (calls["other"].id, calls["other"].state) == (other, "intended")
 
 
+@pytest.mark.parametrize("late", ["receipt", "doubt", "released"])
+def test_what_comes_late_takes_no_other_attempts_place(
+    postgres_store: PostgresStore, late: str
+) -> None:
+    """A crash of the database takes an intent along, its lease runs out, another attempt makes the
+    same call: both were billed, and both are told of."""
+    journal = postgres_store.journal()
+    first = opened(journal)
+    call_id = intended(journal, first)
+    postgres_store.execute("DELETE FROM payonce_calls")
+    postgres_store.clock.move(31)
+    second = opened(journal, owner="two")
+    again = intended(journal, second)
+    if late == "receipt":
+        journal.complete(call_id, intent_of(first), receipt("late")).now()
+    else:
+        state = CallState.IN_DOUBT if late == "doubt" else CallState.RELEASED
+        journal.end(call_id, intent_of(first), state, "timeout").now()
+    journal.complete(again, intent_of(second), receipt("own")).now()
+    told = {"receipt": [(1, "paid", 2)], "doubt": [(1, "in_doubt", 2)], "released": []}[late]
+    calls = [(call.attempt, call.state, call.send) for call in journal.calls(first.id)]
+    assert calls == [(2, "paid", 1), *told]
+
+
 def test_a_doubt_is_kept_though_its_intent_is_gone(postgres_store: PostgresStore) -> None:
     """A call whose intent a crash took away is in doubt all the same, and no other one is."""
     journal = postgres_store.journal()

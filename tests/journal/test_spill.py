@@ -157,3 +157,28 @@ def test_a_spill_file_that_another_one_merged_is_no_error(
     journal.open(opening("course:2")).now()
     assert caplog.text == ""
     assert len(journal.runs(RunFilter())) == 2
+
+
+def test_a_spilled_receipt_takes_no_other_attempts_place(store: Store, impatient: Journal) -> None:
+    """A crash took its intent along, and another attempt made the same call: it gets a place of
+    its own, once, however often it is merged."""
+    first = opened(impatient)
+    call_id = intended(impatient, first)
+    with store.locked():
+        impatient.complete(call_id, intent_of(first), receipt("late")).now()
+    [file] = store.spill.iterdir()
+    kept = file.read_bytes()
+    file.unlink()
+    store.execute("DELETE FROM payonce_calls")
+    store.clock.move(31)
+    second = opened(impatient, owner="two")
+    paid(impatient, second, text="own")
+    for _ in range(3):
+        file.write_bytes(kept)
+        store.clock.move(31)
+        opened(impatient)
+        impatient.stop()
+    calls = impatient.calls(first.id)
+    told = [(call.attempt, call.send, call.answer and call.answer.body) for call in calls]
+    assert told == [(2, 1, b'"own"'), (1, 2, b'"late"')]
+    assert list(store.spill.iterdir()) == []

@@ -401,7 +401,9 @@ def _complete(db: sqlite3.Connection, call_id: int, receipt: Receipt, now: float
 
 def _merge(db: sqlite3.Connection, spilled: spill.Spilled) -> None:
     place = columns(spilled.intent) | {"now": spilled.at}
-    db.execute(_Q["add_spilled_call"], place)
-    call_id = db.execute(_Q["find_call_place"], place).fetchone()["id"]
+    added = db.execute(_Q["add_spilled_call"], place)
+    call_id = added.lastrowid
+    if not added.rowcount or call_id is None:
+        call_id = int(db.execute(_Q["find_call_place"], place).fetchone()["id"])
     if _complete(db, call_id, spilled.receipt, spilled.at):
         _do(db, "wake_answered", call_id=call_id, now=spilled.at)

@@ -271,35 +271,48 @@ RETURNING id, CASE WHEN %(soft)s::boolean THEN set_config('synchronous_commit', 
 -- name: complete_call
 -- Not fenced: a receipt that comes late is kept, never refused; the first receipt stays. A call is
 -- found by its place, and made anew where it is gone: an intent doesn't wait for the disk, so a
--- crash of the database may take it away, and its number may be given out again. A receipt that a
--- person told of wakes no run: that is the next word.
+-- crash of the database may take it away, and its number may be given out again. Where another
+-- attempt has taken the place meanwhile, the receipt gets the next one, and a spilled receipt that
+-- is merged twice gets it once. A receipt that a person told of wakes no run: that is the next word.
 WITH clock AS MATERIALIZED (
     SELECT coalesce(%(now)s::float8, extract(epoch FROM statement_timestamp())::float8) AS now,
         CASE WHEN current_setting('synchronous_commit') = 'off'
             THEN set_config('synchronous_commit', 'on', true) END
+), taken AS MATERIALIZED (
+    SELECT attempt, state FROM payonce_calls
+    WHERE run_id = %(run_id)s AND step_key = %(step_key)s AND occurrence = %(occurrence)s
+        AND send = %(send)s
+), place AS MATERIALIZED (
+    SELECT CASE WHEN (SELECT attempt FROM taken) <> %(attempt)s THEN (
+        SELECT max(c.send) + 1 FROM payonce_calls AS c
+        WHERE c.run_id = %(run_id)s AND c.step_key = %(step_key)s
+            AND c.occurrence = %(occurrence)s
+    ) ELSE %(send)s END AS send
+    WHERE NOT EXISTS (SELECT FROM taken WHERE attempt = %(attempt)s AND state = 'paid')
+        AND ((SELECT attempt FROM taken) = %(attempt)s OR NOT EXISTS (
+            SELECT FROM payonce_calls AS c, clock
+            WHERE c.run_id = %(run_id)s AND c.step_key = %(step_key)s
+                AND c.occurrence = %(occurrence)s AND c.attempt = %(attempt)s
+                AND c.state = 'paid' AND c.ended_at = clock.now))
 ), answer AS (
     INSERT INTO payonce_payloads (codec, body)
-    SELECT %(codec)s::text, %(body)s::bytea
-    WHERE NOT EXISTS (
-        SELECT FROM payonce_calls
-        WHERE run_id = %(run_id)s AND step_key = %(step_key)s AND occurrence = %(occurrence)s
-            AND send = %(send)s AND state = 'paid')
+    SELECT %(codec)s::text, %(body)s::bytea FROM place
     RETURNING id
 ), paid AS (
     INSERT INTO payonce_calls AS calls
         (run_id, attempt, step_key, occurrence, send, name, source, parent_id, state, model,
          idempotency_key, drift, started_at, ended_at, answer_id, usage, cost_nanos, currency)
-    SELECT %(run_id)s, %(attempt)s, %(step_key)s, %(occurrence)s, %(send)s, %(name)s, %(source)s,
+    SELECT %(run_id)s, %(attempt)s, %(step_key)s, %(occurrence)s, place.send, %(name)s, %(source)s,
         %(parent_id)s::bigint, 'paid', %(model)s, %(idempotency_key)s, %(drift)s, clock.now,
         clock.now, answer.id, %(usage)s, %(cost_nanos)s::bigint, %(currency)s
-    FROM answer, clock
+    FROM place, answer, clock
     ON CONFLICT (run_id, step_key, occurrence, send) DO UPDATE
     SET state = 'paid', answer_id = excluded.answer_id,
         model = coalesce(excluded.model, calls.model), usage = excluded.usage,
         cost_nanos = excluded.cost_nanos, currency = excluded.currency,
         ended_at = excluded.ended_at,
         reason = CASE WHEN calls.resolution IS NULL THEN NULL ELSE calls.reason END
-    WHERE calls.state <> 'paid'
+    WHERE calls.state <> 'paid' AND calls.attempt = excluded.attempt
     RETURNING calls.run_id
 )
 UPDATE payonce_runs AS runs
@@ -310,18 +323,33 @@ WHERE runs.id = paid.run_id AND runs.state = 'parked' AND runs.evidence = 'InDou
 
 -- name: end_call
 -- Without a receipt: released or in doubt. A receipt that is there already wins. Differs because it
--- finds the call by its place, as complete_call does, and for the same reason.
+-- finds the call by its place, as complete_call does, and for the same reason; a doubt whose place
+-- another attempt has taken gets the next one.
+WITH taken AS MATERIALIZED (
+    SELECT attempt FROM payonce_calls
+    WHERE run_id = %(run_id)s AND step_key = %(step_key)s AND occurrence = %(occurrence)s
+        AND send = %(send)s
+), place AS MATERIALIZED (
+    SELECT CASE WHEN (SELECT attempt FROM taken) <> %(attempt)s THEN (
+        SELECT max(c.send) + 1 FROM payonce_calls AS c
+        WHERE c.run_id = %(run_id)s AND c.step_key = %(step_key)s
+            AND c.occurrence = %(occurrence)s
+    ) ELSE %(send)s END AS send
+    WHERE %(state)s::text = 'in_doubt'
+        OR NOT EXISTS (SELECT FROM taken WHERE attempt <> %(attempt)s)
+)
 INSERT INTO payonce_calls AS calls
     (run_id, attempt, step_key, occurrence, send, name, source, parent_id, state, reason, model,
      idempotency_key, drift, started_at, ended_at)
-SELECT %(run_id)s, %(attempt)s, %(step_key)s, %(occurrence)s, %(send)s, %(name)s, %(source)s,
+SELECT %(run_id)s, %(attempt)s, %(step_key)s, %(occurrence)s, place.send, %(name)s, %(source)s,
     %(parent_id)s::bigint, %(state)s, %(reason)s, %(model)s, %(idempotency_key)s, %(drift)s,
     clock.now, clock.now
-FROM (SELECT coalesce(%(now)s::float8, extract(epoch FROM statement_timestamp())::float8) AS now)
+FROM place,
+    (SELECT coalesce(%(now)s::float8, extract(epoch FROM statement_timestamp())::float8) AS now)
     AS clock
 ON CONFLICT (run_id, step_key, occurrence, send) DO UPDATE
 SET state = excluded.state, reason = excluded.reason, ended_at = excluded.ended_at
-WHERE calls.state IN ('intended', 'in_doubt')
+WHERE calls.state IN ('intended', 'in_doubt') AND calls.attempt = excluded.attempt
 RETURNING CASE WHEN %(soft)s::boolean THEN set_config('synchronous_commit', 'off', true) END;
 
 -- name: reject_call

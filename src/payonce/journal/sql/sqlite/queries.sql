@@ -160,22 +160,36 @@ FROM payonce_runs
 WHERE id = :run_id AND attempt = :attempt AND state = 'running' AND lease_until > :now;
 
 -- name: add_spilled_call
--- An intent that a crash of the machine took away comes back with its spilled receipt.
+-- An intent that a crash of the machine took away comes back with its spilled receipt; where
+-- another attempt has taken its place meanwhile, it gets the next one, once.
 INSERT INTO payonce_calls
     (run_id, attempt, step_key, occurrence, send, name, source, parent_id, state, model,
      idempotency_key, drift, started_at)
-VALUES (:run_id, :attempt, :step_key, :occurrence, :send, :name, :source, :parent_id, 'intended',
-    :model, :idempotency_key, :drift, :now)
-ON CONFLICT (run_id, step_key, occurrence, send) DO NOTHING;
+SELECT :run_id, :attempt, :step_key, :occurrence,
+    CASE WHEN EXISTS (
+        SELECT 1 FROM payonce_calls
+        WHERE run_id = :run_id AND step_key = :step_key AND occurrence = :occurrence
+            AND send = :send
+    ) THEN (
+        SELECT max(send) + 1 FROM payonce_calls
+        WHERE run_id = :run_id AND step_key = :step_key AND occurrence = :occurrence
+    ) ELSE :send END,
+    :name, :source, :parent_id, 'intended', :model, :idempotency_key, :drift, :now
+WHERE NOT EXISTS (
+    SELECT 1 FROM payonce_calls
+    WHERE run_id = :run_id AND step_key = :step_key AND occurrence = :occurrence
+        AND attempt = :attempt AND (send = :send OR (state = 'paid' AND ended_at = :now)));
 
 -- name: set_drift
 -- At the end of an attempt it is certain which receipts lie unused; what was known earlier stays.
 UPDATE payonce_calls SET drift = :drift WHERE id = :call_id AND run_id = :run_id AND drift IS NULL;
 
 -- name: find_call_place
--- A spilled receipt finds its call by its place, for ids may differ after a crash.
+-- A spilled receipt finds its attempt's call by its place, for ids may differ after a crash.
 SELECT id FROM payonce_calls
-WHERE run_id = :run_id AND step_key = :step_key AND occurrence = :occurrence AND send = :send;
+WHERE run_id = :run_id AND step_key = :step_key AND occurrence = :occurrence
+    AND attempt = :attempt AND (send = :send OR (state = 'paid' AND ended_at = :now))
+ORDER BY send = :send DESC LIMIT 1;
 
 -- name: add_payload
 -- A value that is too large or too rarely read for the hot rows.
