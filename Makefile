@@ -33,6 +33,11 @@ chaos: ## Attack workers for long: make chaos SEEDS="1 2 3" RUNS=500
 	CHAOS_SEEDS="$(SEEDS)" CHAOS_RUNS="$(RUNS)" $(BIN)/python -m pytest -s -m "heavy or not heavy" \
 		-o faulthandler_timeout=3600 tests/chaos tests/machine
 
+.PHONY: capture
+capture: ## Run all SDKs in environments of their own, kept in ~/.cache (takes minutes)
+	$(BIN)/python -m pytest -m capture -o faulthandler_timeout=600 tests/capture/sdks
+	$(BIN)/python -m tests.capture.sdks.page
+
 .PHONY: docs
 docs: ## Run the code blocks of README and docs, and compare the docs with the code
 	$(BIN)/python -m pytest tests/docs

@@ -15,7 +15,7 @@ import msgspec
 
 from payonce.capture.framing import splitter_for
 from payonce.capture.wire import Seen, Splitter, Wire, object_of, objects, read_events, read_object
-from payonce.failure.providers import CODES
+from payonce.failure.providers import CODES, MESSAGES
 from payonce.journal.payload import grow
 from payonce.model import CallState, Kind, Payload, Receipt
 
@@ -40,6 +40,7 @@ _HOP_BY_HOP = frozenset(
 )
 _MAYBE_BILLED = frozenset({408, 424, 499})
 _SURELY_NOT_BILLED = frozenset({503, 529})
+_ERROR_TYPE = "x-amzn-errortype"
 _PER_DAY = "PerDay"  # in the names of Google's quotas that are given anew each day
 _LARGEST = 64 * 1024 * 1024
 
@@ -141,12 +142,17 @@ def bill_of(status: int) -> CallState:
 def is_hopeless(headers: Headers, body: bytes) -> bool:
     """Whether a refusal's own code says that repetition can't help, such as a quota used up."""
     refusal = read_object(decoded(headers, body))
-    words = (header(headers, "x-amzn-errortype").partition(":")[0], *_words_of(refusal))
-    return any(
-        isinstance(word, str)
-        and (_PER_DAY in word or (word in CODES and CODES[word][0] is Kind.DETERMINISTIC))
-        for word in words
-    )
+    types = [value.partition(":")[0] for name, value in headers if name.lower() == _ERROR_TYPE]
+    if any(_is_final(word) for word in (*types, *_words_of(refusal))):
+        return True
+    said = (object_of(refusal.get("error")) or refusal).get("message")
+    return isinstance(said, str) and any(pattern.search(said) for pattern, *_ in MESSAGES)
+
+
+def _is_final(word: Any) -> bool:
+    if not isinstance(word, str):
+        return False
+    return _PER_DAY in word or (word in CODES and CODES[word][0] is Kind.DETERMINISTIC)
 
 
 def _words_of(refusal: dict[str, Any]) -> Iterator[Any]:

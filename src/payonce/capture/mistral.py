@@ -15,6 +15,9 @@ from payonce.capture.wire import Seen, Sign, Wire, read_data
 
 def _event(event: Event, seen: Seen) -> Sign:
     data = read_data(event)
+    if data.get("object") == "error":
+        seen.fail(data)
+        return Sign.ERROR
     match data.get("type"):
         case "message.output.delta" if isinstance(data.get("content"), str):
             seen.texts.append(data["content"])

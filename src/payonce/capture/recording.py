@@ -39,10 +39,12 @@ IN_DOUBT = "payonce_in_doubt"
 NO_RETRY = ("x-should-retry", "false")
 """A header that keeps SDKs made by Stainless (OpenAI's, Anthropic's …) from sending again."""
 
+_MAY_BE_HOPELESS = frozenset({400, 402, 403, 429})
 _log = logging.getLogger("payonce")
-# What repetition can't help is sent once in an attempt, whoever asks again: an SDK's retries, a
-# loop around them.
-_hopeless: WeakKeyDictionary[RunScope, dict[str, answers.Stored]] = WeakKeyDictionary()
+# What repetition can't help is sent once in an attempt, whoever asks again with the same key: an
+# SDK's retries, a loop around them.
+_hopeless: WeakKeyDictionary[RunScope, dict[_Identity, answers.Stored]] = WeakKeyDictionary()
+_Identity = tuple[str, str, tuple[str, ...]]
 _sending: ContextVar[bool] = ContextVar("payonce_sending", default=False)
 
 
@@ -103,7 +105,7 @@ def record(scope: RunScope, billed: Billed, body: bytes, line: Line) -> Way[Any]
     for secret in billed.sent.secrets():
         mask_from_now_on(secret)
     asked = billed.asked(body)
-    if (refusal := _hopeless.get(scope, {}).get(asked.key)) is not None:
+    if (refusal := _hopeless.get(scope, {}).get(_identity(billed, asked.key))) is not None:
         return line.made(refusal.status, refusal.headers, refusal.body)
     try:
         ticket = yield from begin(scope, asked)
@@ -132,7 +134,7 @@ def _replayed(scope: RunScope, billed: Billed, ticket: Ticket, line: Line) -> An
 def _answered(scope: RunScope, billed: Billed, ticket: Ticket, line: Line, answer: Any) -> Way[Any]:
     status, headers = line.head(answer)
     if not 200 <= status < 300:
-        return (yield from _refused(scope, ticket, line, answer))
+        return (yield from _refused(scope, billed, ticket, line, answer))
     wire, splitter = billed.wire, answers.live_splitter(headers)
     if wire.event is not None and splitter is not None:
         chunks = line.chunks(answer)
@@ -161,7 +163,11 @@ def _keep(scope: RunScope, ticket: Ticket, read: answers.Read) -> Way[None]:
     scope.answered(read.plain, call)
 
 
-def _refused(scope: RunScope, ticket: Ticket, line: Line, answer: Any) -> Way[Any]:
+def _identity(billed: Billed, step_key: str) -> _Identity:
+    return step_key, billed.sent.host, tuple(billed.sent.secrets())
+
+
+def _refused(scope: RunScope, billed: Billed, ticket: Ticket, line: Line, answer: Any) -> Way[Any]:
     """The provider said no: free of charge, or who knows."""
     status, headers = line.head(answer)
     state = answers.bill_of(status)
@@ -169,14 +175,14 @@ def _refused(scope: RunScope, ticket: Ticket, line: Line, answer: Any) -> Way[An
         fail(scope, ticket, state, f"{policy.ANSWERED} {status}")
         return line.unrepeated(answer)
     fail(scope, ticket, state, f"HTTP {status}")
-    if status != 429:
+    if status not in _MAY_BE_HOPELESS:
         return answer
     body = yield Invoke(lambda: line.read(answer))
     whole = line.whole(answer, body)
     if not answers.is_hopeless(headers, body):
         return whole
     stored = answers.Stored(status, tuple(answers.end_to_end(headers)), body)
-    _hopeless.setdefault(scope, {})[ticket.asked.key] = stored
+    _hopeless.setdefault(scope, {})[_identity(billed, ticket.asked.key)] = stored
     return line.unrepeated(whole)
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
+from pathlib import Path
 
 import pytest
 from tests.capture.sdks import lab
@@ -45,7 +47,21 @@ FAULTS = {
     "busy": status(503, retry_after=0.01),
     "quota": insufficient_quota(),
 }
+AT_ONCE = (os.cpu_count() or 1) + 1
 _FOR_EVER = {"timeout", "drop", "bare-timeout", "bare-drop", "quota"}
+
+
+@pytest.fixture(scope="session")
+def pool() -> Iterator[ThreadPoolExecutor]:
+    """Runs the processes of several files at once: they mostly wait."""
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        yield pool
+
+
+def _asked_for(request: pytest.FixtureRequest, fixture: str) -> list[tuple[str, str]]:
+    """The groups of all the rows that this session's tests want from a fixture, in their order."""
+    wanting = (item for item in request.session.items if fixture in item.fixturenames)
+    return list(dict.fromkeys(of(item.callspec.params["row"]) for item in wanting))
 
 
 def _all_of(group: tuple[str, str]) -> list[Row]:
@@ -53,12 +69,15 @@ def _all_of(group: tuple[str, str]) -> list[Row]:
 
 
 @pytest.fixture(scope="session")
-def twice(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Row], Twice]:
+def twice(
+    request: pytest.FixtureRequest,
+    pool: ThreadPoolExecutor,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[[Row], Twice]:
     """Runs a row's program in two processes, with one run key."""
 
-    @cache
-    def ran(group: tuple[str, str]) -> dict[Row, Twice]:
-        rows, folder = _all_of(group), tmp_path_factory.mktemp("twice")
+    def run(group: tuple[str, str], folder: Path) -> dict[Row, Twice]:
+        rows = _all_of(group)
         with MeteredProvider() as provider:
             seen = []
             for mode in ("fails", "finishes"):
@@ -72,7 +91,11 @@ def twice(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Row], Twice]:
                 seen.append((heard, counts))
         return {row: _twice(row, *seen) for row in rows}
 
-    return lambda row: ran(of(row))[row]
+    ran = {
+        group: pool.submit(run, group, tmp_path_factory.mktemp("twice"))
+        for group in _asked_for(request, "twice")
+    }
+    return lambda row: ran[of(row)].result()[row]
 
 
 def _twice(row: Row, *seen: tuple[Ran, dict[Row, tuple[int, int]]]) -> Twice:
@@ -88,11 +111,14 @@ def _twice(row: Row, *seen: tuple[Ran, dict[Row, tuple[int, int]]]) -> Twice:
 
 
 @pytest.fixture(scope="session")
-def faulty(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Row, str], Case]:
+def faulty(
+    request: pytest.FixtureRequest,
+    pool: ThreadPoolExecutor,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[[Row, str], Case]:
     """Runs a row's program once for each fault, in one process for all rows of its file."""
 
-    @cache
-    def ran(group: tuple[str, str]) -> dict[tuple[Row, str], Case]:
+    def run(group: tuple[str, str], folder: Path) -> dict[tuple[Row, str], Case]:
         rows = [row for row in _all_of(group) if row.retries is not None]
         is_core = group[0] == DEVELOPERS  # the others measure what SDKs do alone, which takes long
         faults = [case for case in FAULTS if not (is_core and case.startswith("bare-"))]
@@ -101,7 +127,6 @@ def faulty(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Row, str], Cas
             for row, case in cases:
                 times = None if case in _FOR_EVER else 1
                 provider.fail(row.label(case), FAULTS[case], times=times)
-            folder = tmp_path_factory.mktemp("faulty")
             heard = lab.run(group[0], [_faulty(*each) for each in cases], [], provider, folder)
             return {
                 (row, case): Case(
@@ -112,7 +137,11 @@ def faulty(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Row, str], Cas
                 for row, case in cases
             }
 
-    return lambda row, case: ran(of(row))[row, case]
+    ran = {
+        group: pool.submit(run, group, tmp_path_factory.mktemp("faulty"))
+        for group in _asked_for(request, "faulty")
+    }
+    return lambda row, case: ran[of(row)].result()[row, case]
 
 
 def _faulty(row: Row, case: str) -> Task:

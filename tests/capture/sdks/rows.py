@@ -13,6 +13,20 @@ from tests.capture.sdks.environments import DEVELOPERS, pinned
 APPS = Path(__file__).resolve().parent / "apps"
 
 
+_OVER = {
+    "boto3": ("urllib3",),
+    "google-genai": ("aiohttp", "httpx2"),
+    "instructor": ("openai",),
+    "langchain-anthropic": ("anthropic",),
+    "langchain-openai": ("openai",),
+    "litellm": ("openai",),
+    "llama-index-llms-openai": ("openai",),
+    "openai-agents": ("openai",),
+    "pydantic-ai-slim": ("openai",),
+    "requests": ("urllib3",),
+}
+
+
 @dataclass(frozen=True)
 class Retries:
     """What a client does by itself, without payonce.
@@ -68,6 +82,13 @@ class Row:
     def version(self) -> str:
         """The package's version, as the environment pins it."""
         return pinned(self.environment)[self.package]
+
+    @property
+    def over(self) -> str:
+        """What it calls over, where that makes a difference, with its version."""
+        pins = pinned(self.environment)
+        found = (f"{name} {pins[name]}" for name in _OVER.get(self.package, ()) if name in pins)
+        return next(found, "")
 
     def label(self, case: str = "") -> str:
         """What the provider counts its calls by, in one case."""
@@ -133,11 +154,22 @@ ROWS = (
         {"message": OF_STAINLESS, "amessage": OF_STAINLESS},
     ),
     *_rows(
-        "newest older",
+        "newest",
+        "google-genai",
+        "google_genai",
+        "generate agenerate generate_stream agenerate_stream embed structured generate_retrying",
+        {
+            "generate": NONE,
+            "agenerate": Retries(timeout=1, drop=2, again=False),
+            "generate_retrying": Retries(timeout=3, drop=1, again=True),
+        },
+    ),
+    *_rows(
+        "older",
         "google-genai",
         "google_genai",
         "generate agenerate generate_stream agenerate_stream embed structured",
-        {"generate": NONE},
+        {"generate": NONE, "agenerate": NONE},
     ),
     *_rows(
         "newest",
@@ -219,6 +251,8 @@ ROWS = (
             "completion_retrying": Retries(5, 5, True),
             "acompletion_retrying": Retries(5, 5, True),
             "anthropic": NONE,
+            "aanthropic": NONE,
+            "bedrock": NONE,
             "anthropic_retrying": Retries(3, 3, True),
         },
     ),
@@ -227,7 +261,7 @@ ROWS = (
         "llama-index-llms-openai",
         "llama_index",
         "chat stream_chat achat astream_chat complete",
-        {"chat": OF_STAINLESS},
+        {"chat": Retries(timeout=12, drop=12, again=True)},
     ),
     *_rows(
         "instructor",
