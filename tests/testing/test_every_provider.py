@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from typing import Any
@@ -202,3 +203,35 @@ def test_known_refusals_can_be_chosen() -> None:
     for provider in PATHS:
         assert refusals(provider, "later")
         assert refusals(provider, "doubt")
+
+
+@pytest.mark.parametrize("name", PATHS)
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"messages": [1], "contents": [1]},
+        {"messages": "none", "contents": "none"},
+        {"messages": [{"role": "user"}], "tools": [1], "toolConfig": 1, "tool_choice": [1]},
+        {"tools": "none", "generationConfig": "none", "response_format": [], "model": None},
+    ],
+    ids=["numbers", "texts", "tools", "options"],
+)
+def test_malformed_request(provider: MeteredProvider, name: str, change: dict[str, Any]) -> None:
+    """A request with values in wrong places is answered or refused, never left without a word."""
+    path, body = PATHS[name]
+    for sent in (json.dumps({**body, **change}), "[]", "{", "\ud800".encode("utf-8", "replace")):
+        headers = {"Content-Type": "application/json"}
+        answer = httpx.post(provider.url + path, content=sent, headers=headers)
+        assert answer.status_code in (200, 400, 422)
+        assert answer.json()
+    assert provider.received() == 4
+
+
+def test_malformed_upload(provider: MeteredProvider) -> None:
+    """An upload that is no form is refused, and so is one without parts."""
+    for kind in ("application/json", "multipart/form-data; boundary=x", "multipart/form-data"):
+        headers = {"Content-Type": kind}
+        for path in ("/v1/files", "/v1/audio/transcriptions", "/v1/images/edits"):
+            answer = httpx.post(provider.url + path, content=b"{}", headers=headers)
+            assert (path, answer.status_code) == (path, 400)
+    assert provider.billed() == 0

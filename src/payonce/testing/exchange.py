@@ -20,6 +20,9 @@ from payonce.testing.line import Line, close
 from payonce.testing.routes import Route, route_of, words_at
 from payonce.testing.wire import Blob, Wire
 
+# What a request with values in wrong places runs into, besides what a format says of it.
+_MALFORMED = (ValueError, LookupError, TypeError, AttributeError)
+
 
 class ProviderServer(ThreadingMixIn, TCPServer):
     """The socket, and the connections that `disconnect` closes."""
@@ -95,10 +98,19 @@ class Exchange(Line):
 
     def _give(self, method: str) -> None:
         self.number = self.desk.arrive("", self._request)
-        said = free.answer(method, self._request)
+        try:
+            said = free.answer(method, self._request)
+        except _MALFORMED as exc:
+            return self._malformed(exc)
         if said is None:
             return self._refuse(Fault("status", status=404, code="unknown_url"))
         return self.say(200, said, {})
+
+    def _malformed(self, exc: Exception) -> None:
+        told = (
+            str(exc) if isinstance(exc, ValueError) else f"a field is malformed or missing: {exc}"
+        )
+        self._refuse(Fault("status", status=400, message=told))
 
     def _begin(self) -> None:
         self.number = None
@@ -124,9 +136,9 @@ class Exchange(Line):
         request = replace(self._request, names=route.names)
         try:
             ask = wire.read(request)
-        except ValueError as exc:
+        except _MALFORMED as exc:
             self.number = self.desk.arrive("", request)
-            return self._refuse(Fault("status", status=400, message=str(exc)))
+            return self._malformed(exc)
         self.number = self.desk.arrive(ask.label, request)
         fault = self.desk.faults.take(ask.label)
         try:
