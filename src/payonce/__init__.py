@@ -14,6 +14,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "payonce.app": ("Payonce",),
     "payonce.rejecting": ("reject",),
+    "payonce.policy": ("Breaker",),
     "payonce.step": ("NOT_PAID",),
     "payonce.failure": ("Rule", "classify"),
     "payonce.money": ("Money",),
@@ -85,6 +86,7 @@ if TYPE_CHECKING:
     from payonce.model import Kind as Kind
     from payonce.model import WakesOn as WakesOn
     from payonce.money import Money as Money
+    from payonce.policy import Breaker as Breaker
     from payonce.rejecting import reject as reject
     from payonce.step import NOT_PAID as NOT_PAID
 

@@ -3,39 +3,23 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
-from functools import partial
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any
 
 from payonce import policy, telling, values
 from payonce.delivery import current
 from payonce.effects import Pause, Way, Work, journaled
+from payonce.entering import App, enter
 from payonce.errors import ConfigError, KeyReused, Parked
-from payonce.failure.rules import Rules
 from payonce.job import Arguments, Job
-from payonce.journal.protocol import Closing, Journal, Opening
+from payonce.journal.protocol import Journal, Opening
 from payonce.lease import is_dead, owner
-from payonce.model import Diagnosis, Kind, Run, RunState, World
+from payonce.model import Run, RunState, World
 from payonce.scope import RunScope, is_inside
 
 _log = logging.getLogger("payonce")
 _POLL = 0.05
 """Seconds between two looks of a duplicate that waits for the attempt that works."""
-
-
-class App(Protocol):
-    """What a delivery needs of the app."""
-
-    @property
-    def journal(self) -> Journal:
-        """The journal that its runs are kept in."""
-
-    @property
-    def failures(self) -> Rules:
-        """The user's own rules of classification."""
-
-    def world(self, job: Job) -> World:
-        """The world as it is now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,19 +58,22 @@ def admit(app: App, job: Job, arguments: Arguments) -> Way[Finished | RunScope]:
                 yield from _wait_or_leave(journal, job, run, now, came)
             case policy.Door.EARLY:
                 yield from _wait_or_return(journal, job, run, now, came)
-            case policy.Door.GO | policy.Door.GO_WOKEN as way_in:
+            case policy.Door.GO | policy.Door.GO_WOKEN | policy.Door.GO_AGAIN as way_in:
                 opening = _opening(job, arguments, key, run, world)
-                woken = way_in is policy.Door.GO_WOKEN
-                if woken and (yield from _failed_here_before(journal, run, world)):
+                if way_in is policy.Door.GO_WOKEN and (
+                    yield from _failed_here_before(journal, run, world)
+                ):
                     raise _parked_still(journal, job, run)
-                scope = yield from _open(app, job, opening, dead=dead, woken=woken)
+                holder = run.lease_owner if run is not None and dead else None
+                left = came + job.limits.wait - now
+                scope = yield from enter(app, job, opening, way_in, holder=holder, left=left)
                 if scope is not None:
                     return scope
 
 
 def _parked_still(journal: Journal, job: Job, run: Run) -> Parked:
     journal.note(run.id, current().delivery, "park").later()
-    return telling.parked_still(run, hold=job.hold)
+    return telling.parked_still(run, hold=job.hold, now=journal.now())
 
 
 def _failed_here_before(journal: Journal, run: Run, world: World) -> Way[bool]:
@@ -108,55 +95,6 @@ def _opening(job: Job, arguments: Arguments, key: str, seen: Run | None, world: 
         delivery=current().delivery,
         seen=seen,
     )
-
-
-def _open(app: App, job: Job, opening: Opening, *, dead: bool, woken: bool) -> Way[RunScope | None]:
-    """Take the lease, then read the run's receipts; None when another one was faster."""
-    seen = opening.seen
-    holder = seen.lease_owner if seen is not None and dead else None
-    opening = replace(opening, woken=woken, dead_owner=holder)
-    write = app.journal.open(opening)
-    try:
-        run = yield from journaled(write)
-    except BaseException:  # cancelled meanwhile: nobody is there to work
-        write.unwanted(partial(_give_back, app.journal, opening.world))
-        raise
-    if run is None:
-        return None
-    try:
-        calls = []
-        if seen is not None:
-            calls = yield from journaled(Work(lambda: app.journal.calls(run.id)))
-        return RunScope(
-            app,
-            app.journal,
-            run,
-            calls,
-            world=opening.world,
-            limits=job.limits,
-            pays_drift=policy.pays_drift(seen),
-        )
-    except BaseException:
-        _give_back(app.journal, opening.world, run)
-        raise
-
-
-def _give_back(journal: Journal, world: World, run: Run | None) -> None:
-    """Close an attempt whose work did not begin."""
-    if run is None:
-        return
-    why = Diagnosis(Kind.TRANSIENT, "its work did not begin", "cancelled", "cancelled")
-    closing = Closing(
-        run_id=run.id,
-        attempt=run.attempt,
-        state=RunState.WAITING,
-        outcome="retry",
-        answer="retry",
-        world=world,
-        diagnosis=why,
-        retry_at=journal.now(),
-    )
-    journal.close(closing).later()
 
 
 def _recursion(job: Job, key: str) -> ConfigError:

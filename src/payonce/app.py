@@ -17,7 +17,7 @@ from payonce.journal import journal_at
 from payonce.model import World
 from payonce.money import Money
 from payonce.paid import module_of, paid_step
-from payonce.policy import Doubt, Limits
+from payonce.policy import Breaker, Doubt, Limits
 from payonce.ready import Need
 from payonce.threads import carry_runs
 from payonce.world import Watched, world
@@ -31,6 +31,7 @@ R = TypeVar("R")
 OnPark = Literal["ack", "hold"]
 
 DEFAULT_STORE = "sqlite:///payonce.db"
+_BREAKER = Breaker()
 
 
 class Payonce:
@@ -70,6 +71,7 @@ class Payonce:
         self._needs: list[Need] = []
         self._capture: Capture | None = None
         self.watch(self.store)
+        self._unasked = len(self._watched)
 
     def __repr__(self) -> str:
         return f"Payonce({self.store!r})"
@@ -85,6 +87,7 @@ class Payonce:
         wait: float = 10.0,
         backoff: float = 1.0,
         on_park: OnPark = "ack",
+        breaker: Breaker | None = _BREAKER,
         ignore_args: Sequence[str] = (),
         needs: Sequence[Need] = (),
     ) -> Callable[[Callable[P, R]], Callable[P, R]]:
@@ -103,6 +106,7 @@ class Payonce:
             backoff: seconds before the first retry, at most; doubled each time, up to 300.
             on_park: `"ack"` takes the message of a parked run off the queue, `"hold"` lets the
                 queue redeliver it, each time for one read of the journal.
+            breaker: when new runs are held at the door, because others have failed; None: never.
             ignore_args: arguments that two deliveries of one run may differ in.
             needs: what a database has to hold before anything is paid, each made by
                 `app.schema()`.
@@ -114,15 +118,12 @@ class Payonce:
 
         def decorate(function: Callable[P, R]) -> Callable[P, R]:
             _refuse_no_key(key, function)
-            _refuse_odd_caps(attempts=attempts, sends=sends, wait=wait, backoff=backoff)
             job = Job(
                 name=name or f"{module_of(function)}.{function.__qualname__}",
                 function=function,
                 key=Template(key, function),
                 tenant=Template(tenant, function) if tenant else None,
-                limits=Limits(
-                    attempts=attempts, sends=sends, wait=wait, backoff=backoff, lease=self.lease
-                ),
+                limits=limits,
                 hold=on_park == "hold",
                 ignored=frozenset(ignore_args),
                 version=self.version,
@@ -130,6 +131,7 @@ class Payonce:
             )
             return self._register(job, function)
 
+        limits = _limits(attempts, sends, wait, backoff, self.lease, breaker)
         if not isinstance(key, str):
             raise KeyTemplateError("@app.job needs a key", 'Write @app.job(key="course:{id}").')
         return decorate
@@ -341,6 +343,10 @@ class Payonce:
         """The world that this job's failures depend on, as it is now."""
         return world(job.version, job.function, (*self._watched, *job.needs))
 
+    def watches(self, job: Job) -> bool:
+        """Whether a database is watched for this job, besides the journal's own."""
+        return len(self._watched) > self._unasked or bool(job.needs)
+
     def again(self, job: Job, arguments: bytes) -> Any:
         """Call a job with the arguments that the journal kept, as one delivery.
 
@@ -387,8 +393,24 @@ def _refuse_no_key(key: str, function: Callable[..., Any]) -> None:
         )
 
 
+def _limits(
+    attempts: int,
+    sends: int,
+    wait: float,
+    backoff: float,
+    lease: float,
+    breaker: Breaker | None,
+) -> Limits:
+    _refuse_odd_caps(attempts=attempts, sends=sends, wait=wait, backoff=backoff)
+    if breaker is not None:
+        _refuse_odd_caps(runs=breaker.runs, probe_after=breaker.probe_after or 0)
+    return Limits(
+        attempts=attempts, sends=sends, wait=wait, backoff=backoff, lease=lease, breaker=breaker
+    )
+
+
 def _refuse_odd_caps(**given: float) -> None:
     for name, value in given.items():
-        least = 1 if name in ("attempts", "sends") else 0
+        least = 1 if name in ("attempts", "sends", "runs") else 0
         if value < least:
             raise ConfigError(f"{name}= is {value}", f"Give it {least} or more.")

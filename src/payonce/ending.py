@@ -6,12 +6,14 @@ import logging
 import random
 import sys
 import traceback
+from dataclasses import replace
 from typing import Any
 
-from payonce import policy, telling, values
-from payonce.admit import App, Finished, finished
+from payonce import breaker, policy, telling, values
+from payonce.admit import Finished, finished
 from payonce.drifting import leftovers
 from payonce.effects import Invoke, Way, Work, journaled
+from payonce.entering import App
 from payonce.errors import Busy, NoJournal, NotDone, Paid, Parked, RetryLater, Stop
 from payonce.failure import classify
 from payonce.job import Arguments, Job
@@ -86,14 +88,15 @@ def give_up(
     verdict = _verdict(scope, job, found, scope.world, asks_again)
     if verdict.word == "park":
         verdict = _verdict(scope, job, found, (yield Work(lambda: app.world(job))))
+    probe_in = yield from _probe_in(app, scope, job, found, verdict)
     try:
-        closing = _closing(scope, verdict, found, failure)
+        closing = _closing(scope, verdict, found, failure, probe_in)
         kept = yield from journaled(scope.journal.close(closing))
     except NoJournal as exc:
         return _told(scope, telling.of_stop(exc), Verdict("retry", after=scope.limits.backoff))
     if _ends_the_process(failure, stop):
         return failure
-    return _told(scope, found, verdict) if kept else (yield from _overtaken(scope, job))
+    return _told(scope, found, verdict, probe_in) if kept else (yield from _overtaken(scope, job))
 
 
 def _blame(
@@ -120,6 +123,27 @@ def _verdict(
         chance=random.random(),
         now=now,
         asks_again=asks_again,
+    )
+
+
+def _probe_in(
+    app: App, scope: RunScope, job: Job, found: Diagnosis, verdict: Verdict
+) -> Way[float | None]:
+    """Seconds until a run that parks is tried again in the same world, if it is."""
+    watched = app.watches(job)
+    if verdict.word != "park" or not breaker.is_blind(found, watched=watched):
+        return None
+    try:
+        history = yield from journaled(Work(lambda: scope.journal.history(scope.run_id)))
+    except NoJournal:
+        return None
+    return breaker.probe_after(
+        found,
+        history.attempts,
+        scope.limits.breaker,
+        watched=watched,
+        probing=scope.probing,
+        paid=any(call.attempt == scope.attempt for call in scope.all_known()),
     )
 
 
@@ -170,8 +194,13 @@ def _text(value: object) -> str:
 
 
 def _closing(
-    scope: RunScope, verdict: Verdict, found: Diagnosis, failure: BaseException
+    scope: RunScope,
+    verdict: Verdict,
+    found: Diagnosis,
+    failure: BaseException,
+    probe_in: float | None = None,
 ) -> Closing:
+    after = probe_in if verdict.word == "park" else verdict.after or 0.0
     parks = verdict.word == "park"
     trace = "".join(traceback.format_exception(failure))
     return Closing(
@@ -184,15 +213,18 @@ def _closing(
         diagnosis=found,
         error=redact(trace[-4 * _MOST :])[-_MOST:],
         at_step=scope.at_step,
-        retry_at=None if parks else scope.journal.now() + (verdict.after or 0.0),
+        retry_at=None if after is None else scope.journal.now() + after,
         drifts=leftovers(scope, finished=False),
     )
 
 
-def _told(scope: RunScope, found: Diagnosis, verdict: Verdict) -> Parked | RetryLater:
+def _told(
+    scope: RunScope, found: Diagnosis, verdict: Verdict, probe_in: float | None = None
+) -> Parked | RetryLater:
     paid = _paid(scope)
     if verdict.word == "park":
-        return telling.parked(scope.run, found, paid=paid, hold=verdict.hold)
+        own = replace(scope.run, held=False)
+        return telling.parked(own, found, paid=paid, hold=verdict.hold, probe_in=probe_in)
     return telling.retry(scope.run, found.reason, verdict.after or 0.0, paid=paid)
 
 

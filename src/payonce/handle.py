@@ -12,10 +12,11 @@ from __future__ import annotations
 from typing import Any
 
 from payonce import telling
-from payonce.admit import App, Finished, admit
+from payonce.admit import Finished, admit
 from payonce.delivery import DeliveryScope, current
 from payonce.effects import Invoke, Way
 from payonce.ending import drain, finish, give_up, refuse_hopeless
+from payonce.entering import App
 from payonce.errors import KeyReused, NoJournal, NotDone
 from payonce.job import Arguments, Job
 from payonce.lease import renewed

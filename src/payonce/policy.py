@@ -26,6 +26,25 @@ _A_MONTH = 30 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
+class Breaker:
+    """What keeps a broken deploy from failing every run of a job, one after the other.
+
+    Args:
+        runs: how many runs may fail for good by one cause in one world before new ones are held
+            at the door, without paying anything.
+        probe_after: seconds until a parked run, or one that is held, is first tried again in the
+            same world, where the world need not show that the cause is gone; doubled each time.
+            None: never.
+        cautious: let no more than `runs` begin in a world in which no run of the job was done
+            yet, even before one has failed.
+    """
+
+    runs: int = 3
+    probe_after: float | None = 900.0
+    cautious: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """The caps of one job.
 
@@ -43,13 +62,19 @@ class Limits:
     lease: float = 30.0
     backoff: float = 1.0
     backoff_most: float = 300.0
+    breaker: Breaker | None = None
 
 
 class Door(Enum):
-    """What a delivery finds: go in, or not yet, or no more."""
+    """What a delivery finds: go in, or not yet, or no more.
+
+    `GO_WOKEN` into a changed world, `GO_AGAIN` into the same one: the run was only held at the
+    door, or is due for a probe.
+    """
 
     GO = auto()
     GO_WOKEN = auto()
+    GO_AGAIN = auto()
     FINISHED = auto()
     PARKED = auto()
     HELD = auto()
@@ -64,7 +89,10 @@ def door(run: Run | None, *, now: float, world: World, holder_is_dead: bool) -> 
         case RunState.DONE:
             return Door.FINISHED
         case RunState.PARKED:
-            return Door.GO_WOKEN if moved(run.world, world) else Door.PARKED
+            if moved(run.world, world):
+                return Door.GO_WOKEN
+            probe = run.retry_at is not None and run.retry_at <= now
+            return Door.GO_AGAIN if run.held or probe else Door.PARKED
         case RunState.WAITING:
             early = run.retry_at is not None and run.retry_at > now
             return Door.EARLY if early else Door.GO

@@ -17,7 +17,7 @@ from typing import Any
 
 from payonce.errors import LeaseLost, Stop
 from payonce.journal.protocol import Journal
-from payonce.model import Call, Run, World
+from payonce.model import Call, Run, Trouble, World
 from payonce.policy import Limits
 from payonce.unused import Unused
 
@@ -38,6 +38,8 @@ class RunScope:
         world: World,
         limits: Limits,
         pays_drift: bool = False,
+        trouble: Trouble | None = None,
+        probing: bool = False,
     ) -> None:
         self.app, self.journal, self.run, self.world = app, journal, run, world
         self.limits, self.lease = limits, limits.lease
@@ -50,6 +52,7 @@ class RunScope:
         self.parents = {call.parent_id for call in calls if call.parent_id is not None}
         self.unused = Unused(calls, run.attempt)
         self.pays_drift = pays_drift
+        self.trouble, self.probing = trouble, probing
         self.unfinished: dict[int, Callable[[], Any]] = {}
         self._calls: dict[tuple[str, int], list[Call]] = defaultdict(list)
         for call in calls:

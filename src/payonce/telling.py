@@ -17,7 +17,7 @@ from payonce.errors import (
     RetryLater,
     Stop,
 )
-from payonce.model import Diagnosis, Kind, Run, Verdict, WakesOn
+from payonce.model import Diagnosis, Kind, Run, Trouble, Verdict, WakesOn
 
 _JOURNAL_AGAIN = 5.0
 _WAKES = {
@@ -30,21 +30,23 @@ _WAKES = {
 }
 
 
-def parked(run: Run, found: Diagnosis, *, paid: Paid, hold: bool) -> Parked:
-    """A run that is set aside."""
+def parked(
+    run: Run, found: Diagnosis, *, paid: Paid, hold: bool, probe_in: float | None = None
+) -> Parked:
+    """A run that is set aside; `probe_in` seconds until it is tried again in the same world."""
     return Parked(
-        found.reason,
+        held(run) if run.held else found.reason,
         job=run.job,
         run_key=run.key,
         kind=found.kind.value,
         fingerprint=found.fingerprint,
         paid=paid,
         hold=hold,
-        todo=_todo(run, found),
+        todo=_todo(run, found, probe_in),
     )
 
 
-def parked_still(run: Run, *, hold: bool) -> Parked:
+def parked_still(run: Run, *, hold: bool, now: float) -> Parked:
     """A run that was set aside before, in a world that has not changed since."""
     found = Diagnosis(
         kind=run.kind or Kind.UNKNOWN,
@@ -53,7 +55,28 @@ def parked_still(run: Run, *, hold: bool) -> Parked:
         fingerprint=run.fingerprint or "",
         wakes_on=run.wakes_on,
     )
-    return parked(run, found, paid="no", hold=hold)
+    probe_in = None if run.retry_at is None else max(0.0, run.retry_at - now)
+    return parked(run, found, paid="no", hold=hold, probe_in=probe_in)
+
+
+def held(run: Run) -> str:
+    """Why a run that has not failed itself is set aside."""
+    return f"it is held at the door: other runs of this job have failed here: {run.reason}"
+
+
+def wait(job: str, run_key: str, trouble: Trouble, *, after: float) -> RetryLater:
+    """A run that has to see first how others of its job end."""
+    why = f"{trouble.in_flight} runs of this job are at work and none was done in this world yet"
+    if trouble.found is not None:
+        why += f"; {trouble.failed} failed: {trouble.found.reason}"
+    return RetryLater(
+        why,
+        job=job,
+        run_key=run_key,
+        paid="no",
+        after=after,
+        todo="Deliver it again. How many may begin at once: breaker= in @app.job.",
+    )
 
 
 def retry(run: Run, reason: str, after: float, *, paid: Paid) -> RetryLater:
@@ -120,12 +143,30 @@ def verdict_of(told: NotDone | KeyReused) -> Verdict:
             return Verdict("park")
 
 
-def _todo(run: Run, found: Diagnosis) -> str:
+def _todo(run: Run, found: Diagnosis, probe_in: float | None) -> str:
     when = " or ".join(_WAKES[word] for word in found.wakes_on)
     key = shlex.quote(run.key)
-    if when:
-        return (
-            f"It goes on by itself, under the same key, when {when}; "
-            f"or: payonce wake MODULE:APP {key}."
-        )
-    return f"See payonce show {key}; then: payonce wake MODULE:APP {key} --force."
+    if not when and not run.held:
+        return f"See payonce show {key}; then: payonce wake MODULE:APP {key} --force."
+    when = when or "the world changes"
+    probed = "" if probe_in is None else f" {_probed(found, probe_in)}"
+    return (
+        f"It goes on by itself, under the same key, when {when}; "
+        f"or: payonce wake MODULE:APP {key}.{probed}"
+    )
+
+
+def _probed(found: Diagnosis, probe_in: float) -> str:
+    why = "That can't be seen from here"
+    if WakesOn.SCHEMA in found.wakes_on:
+        why = "No database is watched besides the journal's own (see app.watch)"
+    return (
+        f"{why}, so it is tried again, too, at a delivery or a look from {_time(probe_in)} on: "
+        "what was paid for is replayed."
+    )
+
+
+def _time(seconds: float) -> str:
+    return (
+        "now" if seconds < 1 else f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
+    )
