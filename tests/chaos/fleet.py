@@ -17,8 +17,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,6 +47,7 @@ class Attack:
     points: tuple[str, ...] = ()
     crashes: int = 0
     stops: int = 0
+    outages: int = 0
     workers: int = 3
     lanes: int = 6
     lease: float = 3.0
@@ -209,8 +210,13 @@ def provider_of(folder: Path, latency: float) -> Iterator[tuple[str, Path]]:
         process.wait(60)
 
 
-def attacked(folder: Path, store: str, attack: Attack) -> Outcome:
-    """Let a queue deliver courses to a fleet that is harmed meanwhile, until all are taken."""
+def attacked(
+    folder: Path, store: str, attack: Attack, outage: Callable[[random.Random], None] | None = None
+) -> Outcome:
+    """Let a queue deliver courses to a fleet that is harmed meanwhile, until all are taken.
+
+    `outage` takes the journal away and gives it back; it is called by this very thread.
+    """
     with provider_of(folder, attack.latency) as (url, bill):
         fleet = Fleet(folder, store, url, attack)
         over = threading.Event()
@@ -221,7 +227,7 @@ def attacked(folder: Path, store: str, attack: Attack) -> Outcome:
         for harm in harms:
             harm.start()
         try:
-            queues = _deliver_all(fleet.address, attack)
+            queues = _deliver_all(fleet.address, attack, outage)
         finally:
             over.set()
             for harm in harms:
@@ -258,7 +264,9 @@ def _stop_some(fleet: Fleet, attack: Attack, over: threading.Event) -> None:
             fleet.go_on(worker)
 
 
-def _deliver_all(address: str, attack: Attack) -> list[AtLeastOnceQueue]:
+def _deliver_all(
+    address: str, attack: Attack, outage: Callable[[random.Random], None] | None
+) -> list[AtLeastOnceQueue]:
     """Deliver each course until the queue may forget it: by several lanes, some of them twice."""
     chance = random.Random(f"queue {attack.seed}")
     queues = [
@@ -289,6 +297,9 @@ def _deliver_all(address: str, attack: Attack) -> list[AtLeastOnceQueue]:
             threads.submit(emptied, queue, random.Random(f"again {n} {attack.seed}"))
             for n, queue in enumerate(queues)
         ]
+        for _ in range(attack.outages):
+            if outage is not None and wait(working, chance.uniform(0.1, 1.0)).not_done:
+                outage(chance)
     for each in working:
         each.result()
     return queues

@@ -6,13 +6,17 @@
 from __future__ import annotations
 
 import os
+import random
+import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from tests.chaos import promises
 from tests.chaos.fleet import Attack, attacked
-from tests.journal.stores import Store
+from tests.databases.postgres import PostgresServer
+from tests.journal.stores import PostgresStore, Store
 
 from payonce.journal import journal_at
 from payonce.model import CallState, RunState
@@ -44,9 +48,14 @@ AT_EACH_POINT = {
 ONCE_A_RUN = ("open", "close", "ack")
 
 
-def _held(folder: Path, store: Store, attack: Attack) -> None:
+def _held(
+    folder: Path,
+    store: Store,
+    attack: Attack,
+    outage: Callable[[random.Random], None] | None = None,
+) -> None:
     store.execute("CREATE TABLE courses (name TEXT)")
-    outcome = attacked(folder, store.url, attack)
+    outcome = attacked(folder, store.url, attack, outage)
     journal = journal_at(store.url)
     try:
         counts = promises.hold(outcome, journal, store)
@@ -92,3 +101,20 @@ def test_workers_killed_and_stopped_at_any_moment(tmp_path: Path, store: Store, 
     """Neither do workers that are killed, or stopped for longer than their lease, at random."""
     attack = Attack(seed, RUNS, JOBS, crashes=RUNS // 3, stops=RUNS // 8, lease=1)
     _held(tmp_path, store, attack)
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_server_killed_at_any_moment(
+    tmp_path: Path, postgres_server: PostgresServer, seed: int
+) -> None:
+    """Neither do workers whose PostgreSQL is killed and comes back, again and again."""
+    store = PostgresStore(postgres_server, tmp_path)
+
+    def outage(chance: random.Random) -> None:
+        postgres_server.kill()
+        time.sleep(chance.uniform(0, 0.5))
+        postgres_server.restart()
+
+    _held(tmp_path, store, Attack(seed, RUNS, JOBS, outages=RUNS // 10, lease=8), outage)
+    store.stop()

@@ -52,7 +52,7 @@ class Stage:
         self.values: dict[str, str] = {}
         self.seen: dict[str, str] = {}
         self.retold: set[str] = set()
-        self.receipts: dict[int, bytes] = {}
+        self.receipts: dict[tuple[str, int], bytes] = {}
         self.allowed: Counter[str] = Counter()
         self.journal = journal_at(self.store, clock=lambda: self.clock)
 
@@ -132,7 +132,8 @@ class Stage:
             assert trip.calls - calls <= may_send, "a call under a lease that has run out"
         if superseded:
             assert trip.calls - calls <= may_send, "a zombie made a new call"
-            self._not_moved(before, self._run(course))
+            if before is not None:
+                self._not_moved(before, self._run(course))
         if trip.halted_at in DEATHS:
             self.dead.add(trip.process.name)
         elif trip.told is None:
@@ -144,9 +145,8 @@ class Stage:
             self._was_told(trip, course)
         self._answers_stay(trip, course)
 
-    def _not_moved(self, before: Run | None, after: Run | None) -> None:
+    def _not_moved(self, before: Run, after: Run | None) -> None:
         """Who lost the lease can't move the run, but by the receipt that it waits for."""
-        assert before is not None
         assert after is not None
         answered = before.state is RunState.PARKED and after.state is RunState.WAITING
         moved = [
@@ -160,7 +160,8 @@ class Stage:
         if trip.attempt is None:
             return False
         run = self.journal.find("generate", trip.course)
-        assert run is not None
+        if run is None:  # it was pruned meanwhile
+            return True
         return run.attempt > trip.attempt or run.lease_owner != trip.process.name
 
     def _door_held(self, trip: Trip, course: str, before: Run, bill: int) -> None:
@@ -184,6 +185,8 @@ class Stage:
         if word == "broke":
             raise value
         run = self._run(course)
+        if course not in self.courses:
+            return
         if word == "done":
             assert run is not None
             assert run.state is RunState.DONE
@@ -196,7 +199,7 @@ class Stage:
 
     def _answers_stay(self, trip: Trip, course: str) -> None:
         """What the holder of the lease was once given for a step, it is given ever after."""
-        if self._is_superseded(trip) and trip.told is None:
+        if course not in self.courses or (self._is_superseded(trip) and trip.told is None):
             return
         run = self._run(course)
         if run is None or trip.attempt != run.attempt:

@@ -126,6 +126,18 @@ class Machine(Stage, RuleBasedStateMachine):
         """So much time passes that whoever holds a lease has lost it."""
         self.clock += LEASE + 1
 
+    @precondition(lambda self: not self.halted and not self.journal.about().spilled)
+    @rule()
+    def old_runs_are_pruned(self) -> None:
+        """`payonce prune` removes what was done long ago, and not what may still go on."""
+        self.clock += 3 * LEASE
+        self.journal.prune(self.clock - 2 * LEASE)
+        for course in list(self.courses):
+            if self._run(course) is None and course in self.values:
+                self.courses.remove(course)
+                self.generations[course[0]] += 1
+                del self.values[course]
+
     @rule()
     def migrate(self) -> None:
         """The column that the code needs comes, if it isn't there."""
@@ -205,7 +217,7 @@ class Machine(Stage, RuleBasedStateMachine):
             for calls in self._calls(course).values():
                 for call in calls:
                     if call.answer is not None:
-                        kept = self.receipts.setdefault(call.id, call.answer.body)
+                        kept = self.receipts.setdefault((course, call.id), call.answer.body)
                         assert kept == call.answer.body
 
     @invariant()
