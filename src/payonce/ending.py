@@ -78,7 +78,7 @@ def give_up(
     is. A run that was completed inside the user's own transaction stays finished.
     """
     stop = scope.stopped or (failure if isinstance(failure, Stop) else None)
-    found = _diagnose(app, arguments, failure, stop)
+    found = _diagnose(app, scope, arguments, failure, stop)
     verdict = _verdict(scope, job, found, scope.world)
     if _is_cancellation(failure):
         scope.journal.close(_closing(scope, verdict, found, failure)).later()
@@ -174,7 +174,7 @@ def _overtaken(scope: RunScope, job: Job) -> Way[Busy | RetryLater | Finished]:
 
 
 def _diagnose(
-    app: App, arguments: Arguments, failure: BaseException, stop: Stop | None
+    app: App, scope: RunScope, arguments: Arguments, failure: BaseException, stop: Stop | None
 ) -> Diagnosis:
     if stop is not None:
         return telling.of_stop(stop)
@@ -183,7 +183,7 @@ def _diagnose(
     if isinstance(failure, NotDone):
         return telling.of_inner(failure)
     known = [text for value in arguments.by_name.values() if (text := _text(value))]
-    return classify(failure, app.failures, known=known)
+    return classify(failure, app.failures, known=known, now=scope.journal.now())
 
 
 def _text(value: object) -> str:

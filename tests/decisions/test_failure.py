@@ -99,6 +99,14 @@ def test_a_daily_quota_is_told_from_one_per_minute() -> None:
         ({"retry-after": "0.5"}, 0.5),
         ({"retry-after-ms": "250", "retry-after": "9"}, 0.25),
         ({"retry-after": "Wed, 21 Oct 2026 07:28:00 GMT"}, None),
+        (
+            {
+                "retry-after": "Wed, 21 Oct 2026 07:28:00 GMT",
+                "date": "Wed, 21 Oct 2026 07:27:15 GMT",
+            },
+            45.0,
+        ),
+        ({"retry-after": "Wednesday, I think"}, None),
         ({"retry-after": "-3"}, None),
         ({}, None),
     ],
@@ -106,8 +114,20 @@ def test_a_daily_quota_is_told_from_one_per_minute() -> None:
 def test_the_wait_that_was_asked_for_is_passed_on(
     headers: dict[str, str], after: float | None
 ) -> None:
-    """Seconds and milliseconds are read; a date would need a clock."""
+    """Seconds and milliseconds are read, and a date where the answer says when it was sent."""
     assert classify(StatusError(429, headers)).after == after
+
+
+def test_a_date_without_another_is_held_against_now() -> None:
+    """Some proxies leave the answer's own date out; what has passed is no wait."""
+    exc = StatusError(429, {"retry-after": "Thu, 01 Jan 1970 00:02:00 GMT"})
+    assert classify(exc, now=50.0).after == 70.0
+    assert not classify(exc, now=500.0).after
+
+
+def test_the_wait_that_an_sdk_has_read_is_passed_on() -> None:
+    """Some keep it as an attribute of the exception."""
+    assert classify(StatusError(429, retry_after=12)).after == 12.0
 
 
 def test_googles_wait_is_read_from_the_answer() -> None:

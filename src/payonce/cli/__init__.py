@@ -26,6 +26,7 @@ COMMANDS = LazyCommands(
         "wake": ("payonce.cli.wake:wake", "Let runs go on whose world has changed."),
         "resolve": ("payonce.cli.resolve:resolve", "Say what became of a call in doubt."),
         "prune": ("payonce.cli.prune:prune", "Remove old runs that are done."),
+        "explain": ("payonce.cli.explain:explain", "Say what a pasted traceback is."),
         "doctor": ("payonce.cli.doctor:doctor", "Look at what is installed and the journal."),
     }
 )

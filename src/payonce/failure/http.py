@@ -7,6 +7,7 @@ Cloudflare, 529 as Anthropic send them; gRPC: the status codes of grpc.io.
 from __future__ import annotations
 
 import re
+from email.utils import parsedate_to_datetime
 
 from payonce.chain import Link
 from payonce.failure.finding import (
@@ -58,7 +59,8 @@ _NO_HTTP = frozenset({"builtins", "sqlalchemy", "pymongo", "django"})
 _IN_MESSAGE = re.compile(
     r"(?:HTTP (?:Error |status )?|[Ee]rror code: |status[_ ]code: |API error occurred: Status "
     r"|(?:Client|Server) error ')(\d{3})\b|\((\d{3})\)\s+Reason: "
-    r"|(\d{3}) (?:Client|Server) Error: |(\d{3}), message="
+    r"|(\d{3}) (?:Client|Server) Error: |(\d{3}), message=|\[(\d{3}) [A-Z_]+\]"
+    r"|.{0,60}HTTP status (?:code )?(\d{3})\b"
 )
 _SECONDS = re.compile(r"\s*(\d+(?:\.\d+)?)\s*s?\s*")
 
@@ -109,16 +111,39 @@ def _status_in(link: Link) -> int | None:
     return status if 400 <= status <= 599 else None
 
 
-def wait_of(link: Link) -> float | None:
+def wait_of(link: Link, now: float | None = None) -> float | None:
     """The seconds that the other side asked to wait.
 
-    Read from `retry-after-ms`, `retry-after` (as seconds; a date would need a clock) and
-    Google's `RetryInfo`.
+    Read from `retry-after-ms`, `retry-after` (seconds, or a date against the answer's own `date`,
+    else against `now`), Google's `RetryInfo`, and what an SDK has read itself.
     """
     milliseconds = _seconds(link.header("retry-after-ms"))
     if milliseconds is not None:
         return milliseconds / 1000
-    return _seconds(link.header("retry-after")) or _google_delay(link)
+    told = link.header("retry-after")
+    return _seconds(told) or _until(link, told, now) or _google_delay(link) or _sdks_own(link)
+
+
+def _until(link: Link, told: str | None, now: float | None) -> float | None:
+    """The seconds until an HTTP date (RFC 9110, 10.2.3)."""
+    moment, sent = _date(told), _date(link.header("date"))
+    since = sent if sent is not None else now
+    return max(0.0, moment - since) if moment is not None and since is not None else None
+
+
+def _date(text: str | None) -> float | None:
+    if text is None or not text[:1].isalpha():
+        return None
+    try:
+        return parsedate_to_datetime(text).timestamp()
+    except (ValueError, OverflowError):
+        return None
+
+
+def _sdks_own(link: Link) -> float | None:
+    value = link.read("retry_after")
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number and value > 0 else None
 
 
 def _seconds(text: str | None) -> float | None:

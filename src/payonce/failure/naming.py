@@ -64,6 +64,7 @@ ROWS: tuple[tuple[Kind, tuple[WakesOn, ...], str], ...] = (
     (U, NOTHING, r"(unexpected|bad|malformed|truncated|incomplete) (response|answer|status|data)"),
     (U, NOTHING, r"quota exceeded|read only|closed|cancell?ed|lease|safety|(xml|json|yaml) \w+"),
     (U, NOTHING, r"(cursor|job|session|task|operation|upload|transaction|batch) not found"),
+    (U, NOTHING, r"unknown topic"),
     # who asks
     (D, CREDENTIALS, r"auth(entication|ori[sz]ation)?( failed| failure| error| exception)"),
     (D, CREDENTIALS, r"un(authori[sz]ed|authenticated)|not auth(ori[sz]ed|enticated|ed)|forbidden"),

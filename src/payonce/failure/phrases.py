@@ -3,6 +3,8 @@
 Messages change with versions and languages, so a phrase comes last. Those that would stop a run
 are the sentences of one piece of software each (CPython, libpq, OpenSSL), given with it; those that
 only keep it going are general.
+
+Source: the exceptions of `tests/decisions/*.jsonl`.
 """
 
 from __future__ import annotations

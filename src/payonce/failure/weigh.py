@@ -57,7 +57,11 @@ _ASKS_MOST = (
 
 
 def classify(
-    exc: BaseException, rules: Sequence[Rule] = (), *, known: Iterable[str] = ()
+    exc: BaseException,
+    rules: Sequence[Rule] = (),
+    *,
+    known: Iterable[str] = (),
+    now: float | None = None,
 ) -> Diagnosis:
     """Say what a failure is: its kind, why, by which evidence, and what would mend it.
 
@@ -70,12 +74,13 @@ def classify(
         exc: a live exception; it is read, never changed.
         rules: the app's own, asked in order.
         known: values of the run's own input, kept out of the fingerprint.
+        now: seconds since the epoch, for a `Retry-After` that is a date in an answer without one.
     """
     chain = Chain(exc)
     link, finding = _by_rule(chain, rules, _DEEPEST_GROUP) or _by_evidence(chain, _DEEPEST_GROUP)
     after = finding.after
     if after is None and finding.kind is not Kind.DETERMINISTIC:
-        after = http.wait_of(link)
+        after = http.wait_of(link, now)
     return Diagnosis(
         kind=finding.kind,
         reason=reason_of(link, finding),
