@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -18,6 +19,7 @@ from payonce.preflight.expected import (
 )
 from payonce.preflight.found import Named
 
+_LATER = re.compile(r"__\[POSTCOMPILE_[^\]]*\]")
 _PARAMSTYLE = {"postgresql": "format", "mysql": "format", "sqlite": "qmark"}
 
 
@@ -72,21 +74,28 @@ def statement(given: Any, connection: Connection) -> Statement:
 
     if isinstance(given, TextClause):
         return statements.statement(str(given), connection.dialect)
-    options: dict[str, Any] = {
-        "dialect": dialect_of(connection),
-        "schema_translate_map": _translation(connection),
-        "compile_kwargs": {"render_postcompile": True},
-    }
-    compiled = given.compile(**options)
+    compiled, text = _compiled(given, connection)
     row = _whole_row(given, compiled, connection)
     if row is not None:
         written = [column.key for column in given.table.columns if _is_written(column)]
-        compiled = given.compile(**options, column_keys=written)
-    text = str(compiled)
+        _, text = _compiled(given, connection, column_keys=written)
     if connection.dialect == "sqlite":
         text = _with_sure_names(text)
     told = statements.statement(text, connection.dialect)
     return told if row is None else replace(told, inserts=row)
+
+
+def _compiled(given: Any, connection: Connection, **more: Any) -> tuple[Any, str]:
+    """A statement as it is sent; a list that is only told when it is executed has one NULL."""
+    from sqlalchemy.exc import InvalidRequestError
+
+    more["dialect"] = dialect_of(connection)
+    more["schema_translate_map"] = _translation(connection)
+    try:
+        compiled = given.compile(compile_kwargs={"render_postcompile": True}, **more)
+    except InvalidRequestError:  # a list without a value
+        compiled = given.compile(**more)
+    return compiled, _LATER.sub("NULL", str(compiled))
 
 
 def _whole_row(given: Any, compiled: Any, connection: Connection) -> WantedTable | None:

@@ -28,6 +28,10 @@ class CantTell(Exception):
     """The database did not answer the question; the cause says why."""
 
 
+class _Unmade(Exception):
+    """The code's own expectation can't be made for this dialect; only other code mends that."""
+
+
 class SchemaNeed:
     """What a job needs of one database's schema; made by `app.schema()`."""
 
@@ -51,6 +55,9 @@ class SchemaNeed:
         """Climb the ladder, as far as it holds."""
         try:
             return self._database.ask(self._check)
+        except _Unmade as exc:
+            told = f"what the code needs can't be put in the database's words: {exc}"
+            return Readiness(State.NOT_READY, AWAY, (told,))
         except CantTell as exc:
             return Readiness(State.CANT_TELL, AWAY, (str(exc),))
         except Exception as exc:  # any driver's own way of saying that it can't
@@ -68,7 +75,10 @@ class SchemaNeed:
 
     def _expect(self, connection: Connection) -> Expected:
         if self._expected is None:
-            self._expected = self._sources.expected(connection)
+            try:
+                self._expected = self._sources.expected(connection)
+            except Exception as exc:
+                raise _Unmade(str(exc)) from exc
         return self._expected
 
     def _check(self, connection: Connection) -> Readiness:

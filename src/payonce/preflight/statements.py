@@ -15,10 +15,12 @@ from payonce.preflight.database import Dialect
 from payonce.preflight.expected import Access, Statement, WantedColumn, WantedTable
 from payonce.preflight.found import Named
 
-_SKIPPED = (
-    r"'(?:[^']|'')*'|\$(?P<tag>\w*)\$.*?\$(?P=tag)\$|--[^\n]*|/\*.*?\*/"
-    r'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[\w+\]'
-)
+_STRINGS = {
+    "postgresql": r"\b[eE]'(?:\\.|''|[^'\\])*'|'(?:[^']|'')*'|\$(?P<tag>\w*)\$.*?\$(?P=tag)\$",
+    "mysql": r"'(?:\\.|''|[^'\\])*'|#[^\n]*",
+    "sqlite": r"'(?:[^']|'')*'|\[\w+\]",
+}
+_SKIPPED = r'--[^\n]*|/\*.*?\*/|"(?:[^"]|"")*"|`(?:[^`]|``)*`'
 _PLACES = {
     "percent": r"%s|%\(\w+\)s",
     "dollar": r"\$(?P<number>\d+)",
@@ -70,22 +72,22 @@ def short(sql: str) -> str:
 
 def names(sql: str, dialect: Dialect) -> list[Named]:
     """The tables that a statement names, each once."""
-    bare = _without_text(sql)
+    bare = _without_text(sql, dialect)
     found = (_named(match.group(1) or match.group(2), dialect) for match in _TABLE.finditer(bare))
     return list(dict.fromkeys(each for each in found if each.name.lower() not in _WORDS))
 
 
-def _without_text(sql: str) -> str:
+def _without_text(sql: str, dialect: Dialect) -> str:
     """The statement without its comments and strings, but with its quoted names."""
 
     def keep(match: re.Match[str]) -> str:
         return match.group() if match.group()[0] in '"`[' else "''"
 
-    return re.sub(_SKIPPED, keep, sql, flags=re.DOTALL)
+    return re.sub(f"{_STRINGS[dialect]}|{_SKIPPED}", keep, sql, flags=re.DOTALL)
 
 
 def _inserted(sql: str, dialect: Dialect) -> WantedTable | None:
-    found = _INSERT.match(_without_text(sql))
+    found = _INSERT.match(_without_text(sql, dialect))
     if found is None:
         return None
     columns = (_unquoted(part, dialect) for part in _PARTS.findall(found.group(2)))
@@ -133,4 +135,5 @@ def _places(dialect: Dialect) -> re.Pattern[str]:
         f"(?P<{name}>{each if name != foreign else '(?!)' + each})"
         for name, each in _PLACES.items()
     )
-    return re.compile(f"(?P<skipped>{_SKIPPED})|{'|'.join(kinds)}", re.DOTALL)
+    skipped = f"{_STRINGS[dialect]}|{_SKIPPED}"
+    return re.compile(f"(?P<skipped>{skipped})|{'|'.join(kinds)}", re.DOTALL)
