@@ -97,6 +97,7 @@ MESSAGES = (
     (re.compile(r"credit balance is too low"), "credit_balance_too_low", ACCOUNT),
     (re.compile(r"reached your (?:specified )?API usage limits"), "usage_limit", ACCOUNT),
     (re.compile(r"'?quotaId'?: '[^']*PerDay"), "quota per day", ACCOUNT),
+    (re.compile(r"limited to \d+ API calls / month"), "calls per month", ACCOUNT),
     (re.compile(r"API key not valid"), "API_KEY_INVALID", CREDENTIALS),
 )
 

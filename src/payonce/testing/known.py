@@ -103,7 +103,7 @@ _ALL = [
     *_later("together", (429, None), (503, None)),
     *_doubt("together", 500, 504),
     _used_up("rest"),
-    *_never("rest", (400, None), (401, None), (402, "card_declined")),
+    *_never("rest", (400, None), (401, None), (404, None)),
     *_later("rest", (429, None), (503, None)),
     *_doubt("rest", 500, 504),
 ]
