@@ -128,7 +128,13 @@ class MeteredProvider(Metered):
             fault = fault.fault
         self._desk.faults.add(label, fault, times)
 
-    def hold(self, label: str | None = None, *, billed: bool = True, after_events: int = 0) -> Hold:
+    def hold(
+        self,
+        label: str | None = None,
+        *,
+        billed: bool = True,
+        after_events: int | None = None,
+    ) -> Hold:
         """Let the next request with this label wait, billed, until it is released."""
         held = Hold(billed=billed, after_events=after_events)
         self.fail(label, held)
