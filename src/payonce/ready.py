@@ -8,6 +8,9 @@ what can't be told just now is tried again later, and never counts as ready.
 from __future__ import annotations
 
 import hashlib
+import os
+import threading
+import time
 import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -87,20 +90,49 @@ def require(scope: RunScope, needs: Sequence[Need]) -> Way[None]:
         raise NotBegun(diagnosis(lacking))
 
 
-_known: weakref.WeakKeyDictionary[Need, tuple[str, Readiness]] = weakref.WeakKeyDictionary()
+@dataclass(slots=True)
+class _Known:
+    """The last look at a need: in which world, what was found, and when it ended."""
+
+    lock: threading.Lock
+    code: str = ""
+    seen: str | None = None
+    found: Readiness | None = None
+    ended: float = 0.0
+
+
+_known: weakref.WeakKeyDictionary[Need, _Known] = weakref.WeakKeyDictionary()
+_knowing = threading.Lock()
+
+
+def _after_fork() -> None:
+    global _knowing
+    _knowing = threading.Lock()
+    _known.clear()
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 def look(need: Need, world: World) -> Readiness:
-    """What is found of a need: as it was found in this world before, or anew."""
-    known = _known.get(need)
-    if known is not None:
-        code, found = known
-        if (code, found.fingerprint) == (world.code, _seen(world, need.name)):
+    """What is found of a need: as it was found in this world before, or anew.
+
+    What can't be told is not kept; but who had to wait for another's look takes what that found,
+    so that a migration which holds its lock delays all of them by one time limit, not by one each.
+    """
+    came, seen = time.monotonic(), _seen(world, need.name)
+    with _knowing:
+        known = _known.setdefault(need, _Known(threading.Lock()))
+    with known.lock:
+        found = known.found
+        same = (known.code, known.seen) == (world.code, seen)
+        holds = found is not None and (found.state is not State.CANT_TELL or known.ended >= came)
+        if found is not None and same and holds:
             return found
-    found = need.check()
-    if found.state is not State.CANT_TELL:
-        _known[need] = (world.code, found)
-    return found
+        found = need.check()
+        known.seen = seen if found.state is State.CANT_TELL else found.fingerprint
+        known.code, known.found, known.ended = world.code, found, time.monotonic()
+        return found
 
 
 def _seen(world: World, name: str) -> str | None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,8 @@ from tests.preflight.conftest import ANYWHERE, Place
 from tests.promises.asking import ask, word
 
 from payonce import Parked, Payonce, RetryLater
+from payonce.model import World
+from payonce.ready import Readiness, State, look
 from payonce.testing import MeteredProvider
 
 WRITE = "INSERT INTO courses (tenant, outline, later) VALUES (:tenant, :outline, :later)"
@@ -164,6 +168,48 @@ def test_a_migration_that_runs_is_no_verdict(
         migration.rollback()
         assert word(work) == "done"
     assert provider.billed("one") == 1
+
+
+def test_who_waits_for_another_s_look_takes_what_it_found(app: Payonce) -> None:
+    """Given a look that takes its time and then can't tell, when others come meanwhile, then they
+    look no more themselves; who comes after that does."""
+    arrived, go_on = threading.Semaphore(0), threading.Event()
+    looks: list[int] = []
+
+    class Read(World):
+        """A world that tells when it is read."""
+
+        @property
+        def schema(self) -> str:  # type: ignore[override]
+            arrived.release()
+            return "slow=same"
+
+    class Slow:
+        """A database whose migration holds a lock."""
+
+        name = "slow"
+
+        def fingerprint(self) -> str:
+            return "same"
+
+        def check(self) -> Readiness:
+            looks.append(1)
+            assert go_on.wait(60)
+            return Readiness(State.CANT_TELL, "?")
+
+        def close(self) -> None:
+            """Nothing is open."""
+
+    need, world = Slow(), Read.__new__(Read)
+    object.__setattr__(world, "code", "1")
+    with ThreadPoolExecutor(5) as pool:
+        waiting = [pool.submit(look, need, world) for _ in range(5)]
+        assert all(arrived.acquire(timeout=60) for _ in waiting)
+        go_on.set()
+        assert {each.result(60).state for each in waiting} == {State.CANT_TELL}
+    assert len(looks) == 1
+    look(need, world)
+    assert len(looks) == 2
 
 
 @ANYWHERE
