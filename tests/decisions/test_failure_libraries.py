@@ -16,7 +16,7 @@ from payonce.fingerprint import of_failure
 from payonce.model import Kind
 from payonce.testing import stand_in
 
-FILES = ("libraries", "more_libraries")
+FILES = ("libraries", "more_libraries", "held_out")
 PASSES = (Kind.TRANSIENT, Kind.THROTTLED)
 
 
@@ -40,7 +40,9 @@ def test_what_never_gets_better_is_not_called_passing(file: str) -> None:
     assert [name for name, kind in kinds.items() if kind in PASSES] == []
 
 
-@pytest.mark.parametrize(("file", "most"), [("libraries", 0.03), ("more_libraries", 0.15)])
+@pytest.mark.parametrize(
+    ("file", "most"), [("libraries", 0.03), ("more_libraries", 0.15), ("held_out", 0.15)]
+)
 def test_most_deterministic_failures_are_found(file: str, most: float) -> None:
     """What is left unknown says nothing of itself, or could be a model's answer."""
     kinds = _kinds(file, "deterministic")
