@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 OnPark = Literal["ack", "hold"]
 
 DEFAULT_STORE = "sqlite:///payonce.db"
@@ -272,6 +273,41 @@ class Payonce:
             strict=strict,
         )
         return self._capture
+
+    def transport(
+        self,
+        wrapped: T,
+        *,
+        hosts: Sequence[str] = (),
+        outside: Literal["pass", "refuse"] = "pass",
+        drift: Literal["pay", "park"] = "pay",
+        ignore: Sequence[str] = (),
+        sketches: bool = True,
+    ) -> T:
+        """Capture one client alone: a transport for it that does what `capture` does.
+
+        Nothing is hooked. Beside `capture` a call is journaled once, on the terms of that.
+
+        Args:
+            wrapped: the transport that sends, of httpx or httpx2, blocking or awaited; its
+                connections are closed with it.
+            hosts: as for `capture`, as are all that follow.
+            outside: what happens to a billed call outside of any run.
+            drift: what happens to a call that stands in the place of another.
+            ignore: JSON paths that are no part of a call's identity.
+            sketches: keep a sketch of each request.
+
+        Raises:
+            ConfigError: an argument is none that could work.
+        """
+        from payonce.capture import told
+        from payonce.capture.transport import Transport
+
+        settings = told(
+            self, hosts=hosts, outside=outside, drift=drift, ignore=ignore, sketches=sketches
+        )
+        transport: Any = Transport(settings, wrapped)
+        return transport  # type: ignore[no-any-return]
 
     def release(self) -> None:
         """Capture no more; without a capture nothing changes."""

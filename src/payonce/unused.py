@@ -9,6 +9,7 @@ import sys
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Protocol
 
 from payonce import drift
@@ -52,7 +53,7 @@ class Unused:
     """The unused receipts of one attempt; safe to use from many threads."""
 
     def __init__(self, calls: Iterable[Call], attempt: int) -> None:
-        earlier = [call for call in calls if call.attempt < attempt]
+        earlier = sorted((c for c in calls if c.attempt < attempt), key=lambda call: call.id)
         captured = [call for call in earlier if call.source == "capture"]
         self._lying = {c.id: c for c in captured if c.state is CallState.PAID and not c.rejected}
         self._inside: dict[int, list[Call]] = defaultdict(list)
@@ -113,10 +114,7 @@ class Unused:
 
     def _of(self, name: str) -> list[Call]:
         with self._lock:
-            return sorted(
-                (call for call in self._lying.values() if call.name == name),
-                key=lambda call: call.id,
-            )[:MOST]
+            return list(islice((c for c in self._lying.values() if c.name == name), MOST))
 
     def _sketch(self, call: Call, request: Request) -> Sketch | None:
         if call.id not in self._sketches:

@@ -16,7 +16,7 @@ from payonce.drift import Rule
 from payonce.errors import ConfigError
 from payonce.policy import Doubt
 
-__all__ = ["Capture", "install"]
+__all__ = ["Capture", "install", "told"]
 
 _HOOKS = (httpx_hook, aiohttp_hook, botocore_hook, urllib3_hook)
 
@@ -76,9 +76,16 @@ def install(
             `host:port`; `outside` or `drift` is another word; a strict app meets an unknown
             library.
     """
-    _refuse_unfit(hosts, ignore, outside=outside, drift=drift)
-    terms = Terms(in_doubt, drift, tuple(ignore), sketches)
-    settings = Settings(app, frozenset(host.lower() for host in hosts), outside, terms, strict)
+    settings = told(
+        app,
+        hosts=hosts,
+        outside=outside,
+        in_doubt=in_doubt,
+        drift=drift,
+        ignore=ignore,
+        sketches=sketches,
+        strict=strict,
+    )
     capture = Capture(settings)
     registry.add(settings)
     try:
@@ -88,6 +95,23 @@ def install(
         capture.release()
         raise
     return capture
+
+
+def told(
+    app: object,
+    *,
+    hosts: Sequence[str] = (),
+    outside: Outside = "pass",
+    in_doubt: Doubt = "retry",
+    drift: Rule = "pay",
+    ignore: Sequence[str] = (),
+    sketches: bool = True,
+    strict: bool = False,
+) -> Settings:
+    """What an app captures, checked; see `install`."""
+    _refuse_unfit(hosts, ignore, outside=outside, drift=drift)
+    terms = Terms(in_doubt, drift, tuple(ignore), sketches)
+    return Settings(app, frozenset(host.lower() for host in hosts), outside, terms, strict)
 
 
 def _refuse_unfit(hosts: Sequence[str], ignore: Sequence[str], **words: str) -> None:

@@ -37,21 +37,22 @@ class _Transport:
         self._module, self._client, self._transport = module, client, transport
 
     def handle_request(self, request: Any) -> Any:
-        claimed = claim(_sent(request))
+        claimed = claim(sent_by(request))
         if claimed is None:
             return self._transport.handle_request(request)
         line = SyncLine(self._module, self._client, self._transport, request)
         return drive(record(*claimed, request.read(), line))
 
     async def handle_async_request(self, request: Any) -> Any:
-        claimed = claim(_sent(request))
+        claimed = claim(sent_by(request))
         if claimed is None:
             return await self._transport.handle_async_request(request)
         line = AsyncLine(self._module, self._client, self._transport, request)
         return await adrive(record(*claimed, await request.aread(), line))
 
 
-def _sent(request: Any) -> Sent:
+def sent_by(request: Any) -> Sent:
+    """A request of httpx's as a hook sees it."""
     url = request.url
     headers = {name.lower(): value for name, value in request.headers.items()}
     port = url.port or _PORTS.get(url.scheme)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Literal
@@ -86,22 +87,26 @@ def is_of_interest() -> bool:
     return any(each.outside == "refuse" for each in list(_settings.values()))
 
 
-def claim(sent: Sent) -> tuple[RunScope, Billed] | None:
+def claim(sent: Sent, only: Settings | None = None) -> tuple[RunScope, Billed] | None:
     """The run that a request belongs to, where it is a billed call of it.
+
+    Args:
+        sent: the request.
+        only: the app whose runs alone are asked, on these terms; by default each that captures.
 
     Raises:
         OutsideRun: it is billed, belongs to no run, and an app refuses that.
     """
     scope = current()
     if scope is None:
-        _refuse(sent)
+        _refuse(sent, list(_settings.values()) if only is None else [only])
         return None
-    settings = _settings.get(id(scope.app))
-    billed = settings.recognise(sent) if settings is not None else None
+    settings = _settings.get(id(scope.app)) if only is None else only
+    billed = settings.recognise(sent) if settings and settings.app is scope.app else None
     return None if billed is None else (scope, billed)
 
 
-def _refuse(sent: Sent) -> None:
-    for settings in list(_settings.values()):
+def _refuse(sent: Sent, among: Sequence[Settings]) -> None:
+    for settings in among:
         if settings.outside == "refuse" and (billed := settings.recognise(sent)) is not None:
             raise let_through(OutsideRun(billed.name), billed.wire)
