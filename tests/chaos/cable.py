@@ -12,10 +12,10 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 from contextlib import suppress
 from pathlib import Path
 
+from tests.chaos.apps import guard
 from tests.databases.postgres import free_port
 
 _ROOT = Path(__file__).parents[2]
@@ -35,10 +35,8 @@ class Cable:
             self._process.send_signal(signal.SIGCONT)
             return
         self.stop()
-        command = [sys.executable, "-m", __name__, str(self.port), str(self._to)]
-        self._process = subprocess.Popen(
-            command, cwd=_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
+        command = [sys.executable, "-m", __name__, str(self.port), str(self._to), str(os.getpid())]
+        self._process = subprocess.Popen(command, cwd=_ROOT, stdout=subprocess.PIPE)
         assert self._process.stdout is not None
         assert self._process.stdout.readline() == b"ready\n"
 
@@ -58,15 +56,14 @@ class Cable:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
-            for pipe in (self._process.stdin, self._process.stdout):
-                assert pipe is not None
-                pipe.close()
+            assert self._process.stdout is not None
+            self._process.stdout.close()
 
 
 def main() -> None:
-    """Pass bytes on until standard input ends."""
+    """Pass bytes on until the test ends, even when that finds it stopped."""
+    guard.die_with(int(sys.argv[3]))
     listening = socket.create_server(("127.0.0.1", int(sys.argv[1])))
-    threading.Thread(target=_end_with_parent, daemon=True).start()
     print("ready", flush=True)
     selector, other = selectors.DefaultSelector(), dict[socket.socket, socket.socket]()
     selector.register(listening, selectors.EVENT_READ)
@@ -109,12 +106,6 @@ def _pass_on(
             other.pop(end, None)
             selector.unregister(end)
             end.close()
-
-
-def _end_with_parent() -> None:
-    while os.read(0, 1024):
-        pass
-    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ import uuid
 from pathlib import Path
 
 import pytest
-from tests.journal.stores import DIALECTS
 
 ROOT = Path(__file__).parents[2]
 PROC = Path("/proc")
@@ -50,21 +49,23 @@ def _seen(mark: str, process: subprocess.Popen[bytes], log: Path) -> dict[int, s
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc, as what it tests does")
-@pytest.mark.parametrize("dialect", DIALECTS)
-def test_a_killed_session_takes_all_its_processes_along(dialect: str) -> None:
-    """kill -9 of pytest in the middle of the chaos, while a worker is stopped: nothing of it is
-    left, neither workers nor provider nor server."""
+@pytest.mark.parametrize(
+    "tests",
+    [
+        "test_fleet.py -k any_moment and sqlite",
+        "test_fleet.py -k any_moment and postgres",
+        "test_attacks.py -k swallowed and no_call_is_begun",
+    ],
+)
+def test_a_killed_session_takes_all_its_processes_along(tests: str) -> None:
+    """kill -9 of pytest in the middle of the chaos, while a worker or the network is stopped:
+    nothing of it is left, neither workers nor provider nor server."""
     mark = f"payonce-mark-{uuid.uuid4().hex[:12]}"
     folder = Path(tempfile.mkdtemp(prefix=mark))
     folder.chmod(0o755)
+    file, _, chosen = tests.partition(" -k ")
     command = [sys.executable, "-m", "pytest", "-q", f"--basetemp={folder / 'base'}"]
-    command += [
-        "tests/chaos/test_fleet.py",
-        "-k",
-        f"any_moment and {dialect}",
-        "-p",
-        "no:cacheprovider",
-    ]
+    command += [f"tests/chaos/{file}", "-k", chosen, "-p", "no:cacheprovider"]
     settings = {"TMPDIR": str(folder), "CHAOS_RUNS": "400", "CHAOS_SEEDS": "1", "MARK": mark}
     log = folder / "log"
     with log.open("wb") as file:
