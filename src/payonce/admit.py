@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from payonce import policy, telling, values
-from payonce.delivery import current
+from payonce.delivery import LOOKOUT, current
 from payonce.effects import Pause, Way, Work, journaled
 from payonce.entering import App, enter
 from payonce.errors import ConfigError, KeyReused, Parked
@@ -65,7 +65,7 @@ def admit(app: App, job: Job, arguments: Arguments) -> Way[Finished | RunScope]:
                 ):
                     raise _parked_still(journal, job, run)
                 holder = run.lease_owner if run is not None and dead else None
-                left = came + job.limits.wait - now
+                left = came + _patience(job) - now
                 scope = yield from enter(app, job, opening, way_in, holder=holder, left=left)
                 if scope is not None:
                     return scope
@@ -126,9 +126,14 @@ def finished(job: Job, run: Run) -> Finished:
         return Finished(None)
 
 
+def _patience(job: Job) -> float:
+    """Seconds that a delivery waits for others; the app's own look has other runs to call."""
+    return 0.0 if current().delivery.queue == LOOKOUT else job.limits.wait
+
+
 def _wait_or_leave(journal: Journal, job: Job, run: Run, now: float, came: float) -> Way[None]:
     """A duplicate of a run that works: its result may be here soon."""
-    left = min(job.limits.wait, came + job.limits.wait - now)
+    left = min(_patience(job), came + _patience(job) - now)
     if left <= 0:
         journal.note(run.id, current().delivery, "busy").later()
         raise telling.busy(run, now)
@@ -138,7 +143,7 @@ def _wait_or_leave(journal: Journal, job: Job, run: Run, now: float, came: float
 def _wait_or_return(journal: Journal, job: Job, run: Run, now: float, came: float) -> Way[None]:
     """A delivery before its time: wait for it if it is near, else come back then."""
     early = (run.retry_at or now) - now
-    if early > min(job.limits.wait, came + job.limits.wait - now):
+    if early > min(_patience(job), came + _patience(job) - now):
         journal.note(run.id, current().delivery, "retry").later()
         raise telling.retry(run, run.reason or "it is too early", early, paid="no")
     yield Pause(early)

@@ -8,12 +8,14 @@ from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, overload
 
-from payonce.effects import Way, adrive, drive
+from payonce.delivery import LOOKOUT, WAKE, current
+from payonce.effects import Way, adrive, drive, running_loop, wait_for
 from payonce.errors import ConfigError, KeyTemplateError
 from payonce.failure.rules import Rules
 from payonce.handle import deliver
 from payonce.job import Job, Template
 from payonce.journal import journal_at
+from payonce.lookout import Lookout
 from payonce.model import World
 from payonce.money import Money
 from payonce.paid import module_of, paid_step
@@ -48,6 +50,8 @@ class Payonce:
         lease: seconds that a run stays with a process that has stopped to renew its lease.
         patience: seconds that a write waits for other processes' writes.
         clock: seconds since the epoch, for tests.
+        look_every: seconds between two looks after parked runs, by a thread that begins shortly
+            after the first delivery; None leaves them to deliveries and to `payonce wake`.
 
     Raises:
         StoreNotSupported: the store's URL names a database that there is no journal for.
@@ -61,6 +65,7 @@ class Payonce:
         lease: float = 30.0,
         patience: float = 30.0,
         clock: Callable[[], float] | None = None,
+        look_every: float | None = 30.0,
     ) -> None:
         self.store = store or os.environ.get("PAYONCE_STORE") or DEFAULT_STORE
         self.version = version
@@ -73,6 +78,7 @@ class Payonce:
         self._capture: Capture | None = None
         self.watch(self.store)
         self._unasked = len(self._watched)
+        self.lookout = Lookout(self, look_every)
 
     def __repr__(self) -> str:
         return f"Payonce({self.store!r})"
@@ -150,12 +156,14 @@ class Payonce:
 
             @wraps(function)
             async def acall(*args: P.args, **kwargs: P.kwargs) -> Any:
+                self._begin(asynchronous=True)
                 return await adrive(deliver(self, job, job.bind(args, kwargs)))
 
             return acall  # type: ignore[return-value]
 
         @wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> Any:
+            self._begin()
             return drive(deliver(self, job, job.bind(args, kwargs)))
 
         return call
@@ -383,19 +391,33 @@ class Payonce:
         """Whether a database is watched for this job, besides the journal's own."""
         return len(self._watched) > self._unasked or bool(job.needs)
 
-    def again(self, job: Job, arguments: bytes) -> Any:
+    def again(self, job: Job, arguments: bytes, loop: Any = None) -> Any:
         """Call a job with the arguments that the journal kept, as one delivery.
+
+        An async job is called in the event loop that is given, which runs in another thread, or
+        else in one of its own.
 
         Raises:
             NotKept: the journal doesn't have all that the job takes.
             NotDone: as the job itself.
         """
         way: Way[Any] = deliver(self, job, job.again(arguments))
-        if job.is_async:
-            import asyncio
+        if not job.is_async:
+            return drive(way)
+        return wait_for(adrive(way), loop)
 
-            return asyncio.run(adrive(way))
-        return drive(way)
+    def start(self) -> None:
+        """Look after parked runs from now on, before the first delivery has come.
+
+        A server calls this when it starts, so that runs whose messages are gone go on with a new
+        version. Called inside an event loop, async jobs are called again in that loop.
+        """
+        self._begin(asynchronous=True)
+
+    def _begin(self, *, asynchronous: bool = False) -> None:
+        if current().delivery.queue in (WAKE, LOOKOUT):
+            return
+        self.lookout.begin(running_loop() if asynchronous else None)
 
     def complete(self, session: Any, result: Any = None) -> None:
         """Finish the current run inside the user's own transaction: its effect happens once.
@@ -416,6 +438,7 @@ class Payonce:
 
     def close(self) -> None:
         """Write what is still to be written, and close the journal; the next use opens it."""
+        self.lookout.stop()
         self.journal.stop()
         for each in (*self._watched, *self._needs):
             each.close()

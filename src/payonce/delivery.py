@@ -14,6 +14,9 @@ from dataclasses import dataclass
 
 from payonce.model import Delivery, Verdict
 
+WAKE, LOOKOUT = "wake", "lookout"
+"""What stands in the place of a queue where a run is called again, by a person or by the app."""
+
 _WEIGHT = {"done": 0, "park": 1, "busy": 2, "retry": 3}
 _scope: ContextVar[DeliveryScope | None] = ContextVar("payonce_delivery", default=None)
 

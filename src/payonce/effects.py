@@ -9,8 +9,9 @@ blocked: what may take time besides the user's own call goes to the journal's wr
 from __future__ import annotations
 
 import os
+import sys
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Coroutine, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass
@@ -76,6 +77,31 @@ async def adrive(way: Way[T]) -> T:
                 effect = way.send(result)
     except StopIteration as stop:
         return stop.value  # type: ignore[no-any-return]
+
+
+def running_loop() -> Any:
+    """The event loop that the calling code runs in, if any."""
+    asyncio = sys.modules.get("asyncio")
+    return None if asyncio is None else asyncio._get_running_loop()
+
+
+def wait_for(work: Coroutine[Any, Any, T], loop: Any) -> T:
+    """Do work in an event loop of another thread, or else in one of its own.
+
+    Raises:
+        TimeoutError: that loop has ended meanwhile.
+    """
+    import asyncio
+
+    if loop is None:
+        return asyncio.run(work)
+    future = asyncio.run_coroutine_threadsafe(work, loop)
+    while True:
+        try:
+            return future.result(timeout=1.0)
+        except TimeoutError:
+            if future.done() or not loop.is_running():
+                raise
 
 
 def journaled(effect: Effect) -> Way[Any]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from payonce import policy
-from payonce.delivery import receiving
+from payonce.delivery import WAKE, receiving
 from payonce.errors import Busy, Parked, PayonceError, RetryLater, RunNotFound
 from payonce.job import Job
 from payonce.journal.protocol import Journal, RunFilter
@@ -35,7 +36,7 @@ class App(Protocol):
     def world(self, job: Job) -> World:
         """The world as it is now."""
 
-    def again(self, job: Job, arguments: bytes) -> Any:
+    def again(self, job: Job, arguments: bytes, loop: Any = None) -> Any:
         """Call a job with the arguments that the journal kept, as one delivery."""
 
 
@@ -59,25 +60,46 @@ def wake(
     keys: Sequence[str] = (),
     *,
     job: str | None = None,
+    cause: str | None = None,
     force: bool = False,
     overdue: bool = False,
+    workers: int = 1,
 ) -> Iterator[Woken]:
-    """Call again, one after the other, the app's runs that may go on.
+    """Call again the app's runs that may go on; each is told of as soon as it has ended.
 
     Args:
         app: the app that the runs' jobs belong to.
         keys: run keys; by default all of the app's.
         job: the name of one job, where only its runs are meant.
+        cause: the beginning of a failure's fingerprint, where only runs parked for it are meant.
         force: call parked runs again in an unchanged world too.
         overdue: call again, too, what only waits for a delivery that may never come: runs whose
             time to be tried again has passed, and those whose worker died. Runs that are named
             in `keys` are called again without asking for it.
+        workers: how many runs are called at the same time, by threads.
 
     Raises:
-        RunNotFound: a key names no run of the app.
+        RunNotFound: a key names no run of the app, or no run is parked for this cause.
     """
-    for run in wakeable(app, keys, job=job, force=force, overdue=overdue):
-        yield wake_one(app, run)
+    runs = wakeable(app, keys, job=job, cause=cause, force=force, overdue=overdue)
+    yield from wake_each(app, runs, force=force, workers=workers)
+
+
+def wake_each(
+    app: App, runs: Sequence[Run], *, force: bool = False, workers: int = 1
+) -> Iterator[Woken]:
+    """Call these runs again, so many at a time."""
+    if min(workers, len(runs)) <= 1:
+        for run in runs:
+            yield wake_one(app, run, force=force)
+        return
+    with ThreadPoolExecutor(workers, thread_name_prefix="payonce-wake") as threads:
+        waiting = [threads.submit(wake_one, app, run, force=force) for run in runs]
+        try:
+            for ended in as_completed(waiting):
+                yield ended.result()
+        finally:
+            threads.shutdown(wait=True, cancel_futures=True)
 
 
 def wakeable(
@@ -85,12 +107,15 @@ def wakeable(
     keys: Sequence[str] = (),
     *,
     job: str | None = None,
+    cause: str | None = None,
     force: bool = False,
     overdue: bool = False,
 ) -> list[Run]:
     """The runs that `wake` would call again, the oldest first; see there."""
     named = [run for key in dict.fromkeys(keys) for run in find_named(app.journal, key, job)]
-    found = named if keys else unfinished(app.journal, job)
+    found = named if keys else list(unfinished(app.journal, job))
+    if cause is not None:
+        found = _parked_for(cause, found)
     worlds = {name: app.world(known) for name, known in app.jobs.items()}
     now = app.journal.now()
     return [
@@ -101,30 +126,45 @@ def wakeable(
     ]
 
 
+def _parked_for(cause: str, runs: Sequence[Run]) -> list[Run]:
+    parked = [run for run in runs if run.state is RunState.PARKED]
+    found = [run for run in parked if cause and (run.fingerprint or "").startswith(cause)]
+    if not found:
+        known = sorted({run.fingerprint for run in parked if run.fingerprint})
+        raise RunNotFound(
+            f"no run is parked for the cause {cause!r}",
+            f"The causes are: {', '.join(known)}." if known else "No run is parked.",
+        )
+    return found
+
+
 def _may_go(run: Run, world: World, now: float, *, force: bool, overdue: bool) -> bool:
     if run.state is RunState.PARKED and force:
         return True
     door = policy.door(run, now=now, world=world, holder_is_dead=is_dead(run.lease_owner))
     woken_by_a_person = run.state is RunState.WAITING and run.retry_at is None
-    return door is policy.Door.GO_WOKEN or (
+    return door in (policy.Door.GO_WOKEN, policy.Door.GO_AGAIN) or (
         door is policy.Door.GO and (overdue or woken_by_a_person)
     )
 
 
-def wake_one(app: App, run: Run) -> Woken:
-    """Call one run again, whatever the world looks like, and tell how it went."""
+def wake_one(app: App, run: Run, *, force: bool = False) -> Woken:
+    """Call one run again, and tell how it went; with `force`, whatever the world looks like."""
     job, journal = app.jobs[run.job], app.journal
     before = _paid(journal, run)
-    if run.state is RunState.PARKED and not policy.moved(run.world, app.world(job)):
+    if force and run.state is RunState.PARKED:
         journal.wake(run).now()
-    outcome, reason, after = _again(app, job, run)
+    outcome, reason, after = again(app, job, run, WAKE)
     return Woken(run, outcome, reason, after, _paid(journal, run) - before)
 
 
-def _again(app: App, job: Job, run: Run) -> tuple[Outcome, str | None, float | None]:
+def again(
+    app: App, job: Job, run: Run, queue: str, *, loop: Any = None
+) -> tuple[Outcome, str | None, float | None]:
+    """Call one run again as a delivery: how it went, why it is not done, seconds to wait."""
     try:
-        with receiving(Delivery(queue="wake")):
-            app.again(job, run.arguments)
+        with receiving(Delivery(queue=queue)):
+            app.again(job, run.arguments, loop)
     except Parked as exc:
         return "parked", exc.reason, None
     except RetryLater as exc:

@@ -168,3 +168,31 @@ def test_waking_from_python(shop: Shop) -> None:
     assert (woken.run.key, woken.outcome, woken.paid) == ("course:1", "done", 0)
     with pytest.raises(RunNotFound, match="'course:9'"):
         next(wake(shop.jobs.app, ["course:9"]))
+
+
+def test_many_are_called_at_the_same_time(shop: Shop) -> None:
+    """`--workers` calls so many at once; each is done once, and told in the order of the runs."""
+    for n in range(1, 7):
+        shop.deliver("course", n, "acme")
+    shop.migrate()
+    rows = payonce_json("wake", "shop:app", "--workers", "3")
+    assert [(row["key"], row["outcome"]) for row in rows] == [
+        (f"course:{n}", "done") for n in range(1, 7)
+    ]
+    paid = {row["key"]: row["paid_calls"] for row in rows}
+    assert [paid[f"course:{n}"] for n in range(1, 7)] == [0, 0, 0, 3, 3, 3]
+    assert len(shop.execute("SELECT id FROM courses")) == 6
+
+
+def test_one_cause_can_be_called(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--cause` takes the beginning of a fingerprint; one that nobody is parked for is refused."""
+    monkeypatch.setenv("BREAK", "1")
+    shop.deliver("course", 1, "acme")
+    shop.deliver("sketch", 1)
+    cause = {row["job"]: row["fingerprint"] for row in payonce_json("parked")}
+    shop.migrate()
+    rows = payonce_json("wake", "shop:app", "--cause", cause["shop.course"][:8])
+    assert [row["key"] for row in rows] == ["course:1"]
+    result = payonce("wake", "shop:app", "--cause", "nothing")
+    assert result.exit_code == 1
+    assert f"The causes are: {cause['shop.sketch']}." in result.stderr

@@ -61,7 +61,8 @@ def make_app(store: Store) -> Iterator[Callable[..., Payonce]]:
     apps: list[Payonce] = []
 
     def make(**options: Any) -> Payonce:
-        apps.append(Payonce(**{"store": store.url, "version": "1", "clock": store.clock} | options))
+        usual = {"store": store.url, "version": "1", "clock": store.clock, "look_every": None}
+        apps.append(Payonce(**usual | options))
         return apps[-1]
 
     yield make

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +23,18 @@ def word(job: Callable[..., Any], *args: Any) -> str:
     """One delivery: `done`, or the name of what was raised."""
     told = outcome(job, *args)
     return type(told).__name__ if isinstance(told, PayonceError) else "done"
+
+
+def until(true: Callable[[], object], seconds: float = 60) -> None:
+    """Wait for an event.
+
+    Raises:
+        AssertionError: it has not come in time.
+    """
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it has not happened"
+        time.sleep(0.02)
 
 
 def runs(app: Payonce) -> dict[str, Run]:

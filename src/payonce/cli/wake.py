@@ -31,6 +31,15 @@ STILL_NOT_DONE = 3
     help="Call runs, too, that wait for a delivery though their time has passed, and those "
     "whose worker died.",
 )
+@click.option("--cause", metavar="FINGERPRINT", help="Only runs that are parked for this cause.")
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1, max=64),
+    metavar="N",
+    default=4,
+    show_default=True,
+    help="Call so many runs at the same time.",
+)
 @click.option("--force", is_flag=True, help="Call parked runs in an unchanged world, too.")
 @click.option("--dry-run", is_flag=True, help="Only list what would be called.")
 @click.option("--store", metavar="URL", help="Set $PAYONCE_STORE before TARGET is imported.")
@@ -40,6 +49,8 @@ def wake(
     keys: tuple[str, ...],
     job: str | None,
     overdue: bool,
+    cause: str | None,
+    workers: int,
     force: bool,
     dry_run: bool,
     store: str | None,
@@ -49,9 +60,9 @@ def wake(
 
     TARGET names the app as it is imported, module:attribute; the attribute may be left out where
     the module has one app only. Without KEYs these are all of its parked runs whose world has
-    changed (the code's version, the schema of a watched database), and those that payonce
-    resolve let go on. Runs that are named are called, too, where only a delivery is missing.
-    What the jobs print goes to stderr.
+    changed (the code's version, the schema of a watched database), those that were held at the
+    door or are due for a probe, and those that payonce resolve let go on. Runs that are named are
+    called, too, where only a delivery is missing. What the jobs print goes to stderr.
 
     The exit code is 0 if all that were called are done, 3 if some are not.
 
@@ -61,6 +72,7 @@ def wake(
       payonce wake shop.jobs course:42 course:43
       payonce wake shop.jobs:app --dry-run --all
       payonce wake shop.jobs:app course:42 --force
+      payonce wake shop.jobs:app --cause 5f1c2a --workers 8
     """
     from payonce.cli.target import app_at
     from payonce.waking import wakeable
@@ -69,11 +81,12 @@ def wake(
     journal_of(app.store)
     click.get_current_context().call_on_close(app.close)
     _known(app, job)
-    runs = wakeable(app, keys, job=job, force=force, overdue=overdue)
+    runs = wakeable(app, keys, job=job, cause=cause, force=force, overdue=overdue)
     if dry_run:
         _print_plan(runs, as_json=as_json)
         return
-    woken = list(_call_each(app, runs))
+    woken = list(_call_each(app, runs, force=force, workers=workers))
+    woken.sort(key=lambda each: each.run.id)
     _print_outcome(app, woken, keys, job, as_json=as_json)
     if any(each.outcome != "done" for each in woken):
         raise click.exceptions.Exit(STILL_NOT_DONE)
@@ -87,21 +100,27 @@ def _known(app: Payonce, job: str | None) -> None:
         )
 
 
-def _call_each(app: Payonce, runs: list[Run]) -> Iterator[Woken]:
-    from rich.progress import Progress
+def _call_each(app: Payonce, runs: list[Run], *, force: bool, workers: int) -> Iterator[Woken]:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     from payonce.cli.printing import console
-    from payonce.waking import wake_one
+    from payonce.waking import wake_each
 
     out = console(stderr=True)
-    with Progress(console=out, transient=True, disable=not out.is_terminal) as progress:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with (
+        Progress(*columns, console=out, transient=True, disable=not out.is_terminal) as progress,
+        redirect_stdout(sys.stderr),
+    ):
         task = progress.add_task("calling", total=len(runs))
-        for run in runs:
-            progress.update(task, description=run.key)
-            with redirect_stdout(sys.stderr):
-                woken = wake_one(app, run)
+        for woken in wake_each(app, runs, force=force, workers=workers):
+            progress.update(task, advance=1, description=woken.run.key)
             yield woken
-            progress.advance(task)
 
 
 def _print_plan(runs: list[Run], *, as_json: bool) -> None:
