@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,12 +12,15 @@ from typing import Any
 
 import openai
 import pytest
+from rich.console import Console
 from tests.capture.asking import chat, client_for
 
 import payonce
 from payonce import drift
 from payonce.journal.protocol import RunFilter
 from payonce.model import Call
+from payonce.report.document import run_document
+from payonce.report.run import RunReport, run_view
 from payonce.testing import MeteredProvider, status
 
 FIRST, SECOND = "10:01:02", "10:07:44"
@@ -101,6 +105,45 @@ def test_a_time_in_a_prompt_is_named(site: Site, caplog: pytest.LogCaptureFixtur
     assert site.told == {3: path}
     [record] = [each for each in caplog.records if "drift" in each.getMessage()]
     assert f'at {FIRST}" → "[text] Outline, at {SECOND}"' in record.getMessage()
+
+
+def test_show_names_what_drifted(site: Site) -> None:
+    """`payonce show` has the call, the unused receipt, the path and both values; so has JSON."""
+    site.deliver(asks(f"Outline, at {FIRST}"))
+    site.deliver(asks(f"Outline, at {SECOND}"))
+    app = payonce.Payonce(f"sqlite:///{site.store}", version="1")
+    [summary] = app.journal.runs(RunFilter())
+    report = RunReport.read(app.journal, summary.run)
+    app.close()
+    console = Console(width=200, file=io.StringIO())
+    console.print(*run_view(report), sep="\n")
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "drift: 1 call made while a receipt lay unused" in shown
+    line = next(each for each in shown.splitlines() if "messages.0.content" in each)
+    assert line.split()[:2] == ["2", "1"]
+    assert line.index(FIRST) < line.index(SECOND)
+    first, second = run_document(report)["calls"]
+    assert first["drift"] is None
+    change = {"path": "messages.0.content"} | {
+        name: f'"[text] Outline, at {at}"' for name, at in (("was", FIRST), ("is", SECOND))
+    }
+    assert second["drift"] == {"unused": 1, "changes": [change], "more": 0}
+
+
+def test_a_failed_attempt_tells_of_what_came_as_far(site: Site) -> None:
+    """Side by side nothing is certain at a call; where as many were asked, it is at the end."""
+
+    def work(stamp: str) -> Callable[[openai.OpenAI], None]:
+        def inner(client: openai.OpenAI) -> None:
+            with ThreadPoolExecutor(2) as pool:
+                list(pool.map(lambda n: chat(client, f"[text] {n} id-{stamp}"), range(2)))
+
+        return inner
+
+    site.deliver(work("8f3e"))
+    site.deliver(work("77aa"))
+    assert sorted(site.told) == [3, 4]
+    assert {told.partition(":")[0] for told in site.told.values()} == {"1", "2"}
 
 
 def test_in_a_long_prompt_the_words_that_changed_are_named(site: Site) -> None:

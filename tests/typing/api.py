@@ -105,7 +105,14 @@ def judged(exc: Exception) -> Diagnosis:
     return classify(exc)
 
 
-with app.capture(hosts=["llm-gateway.internal"], outside="refuse"):
+with app.capture(
+    hosts=["llm-gateway.internal"],
+    outside="refuse",
+    drift="park",
+    ignore=["metadata.sent_at", "messages.*.id"],
+    sketches=False,
+    strict=True,
+):
     pass
 
 
