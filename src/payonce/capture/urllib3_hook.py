@@ -137,7 +137,10 @@ class _Line:
         return lambda: next(rest, None)
 
     def made(self, status: int, headers: Headers, body: bytes) -> Any:
-        """An answer that never was on the wire."""
+        """An answer that never was on the wire; the connection meant for it is free again."""
+        unused = self._options.get("response_conn")
+        if unused is not None:
+            self._pool._put_conn(unused)
         return self._answer(status, headers, BytesIO(body), None)
 
     def whole(self, answer: Any, body: bytes) -> Any:
@@ -173,8 +176,7 @@ class _Line:
             request_url=self._url,
         )
         answer.retries = self._options.get("retries")
-        answer._connection, answer._pool = self._options.get("response_conn"), self._pool
-        return answer
+        return answer  # without a connection: a live answer gives back its own
 
 
 _finder = OnImport(_hook, "urllib3.connectionpool")

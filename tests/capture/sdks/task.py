@@ -37,10 +37,14 @@ class Task:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a task: what it printed, or the error that it ended with."""
+    """What came of a task: what it printed, or the error that it ended with.
+
+    `calls` is how many calls the journal has of its run so far.
+    """
 
     printed: str | None = None
     error: str | None = None
+    calls: int = 0
 
 
 def printed(value: Any) -> str:

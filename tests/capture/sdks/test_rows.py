@@ -29,5 +29,6 @@ def test_a_second_process_pays_nothing_and_prints_the_same(
     assert seen.billed == (row.bills, 0)
     assert seen.received == (row.bills, 0)
     assert seen.first.printed == seen.second.printed
+    assert seen.first.calls == seen.second.calls == row.bills  # each at one layer alone
     if row.environment != DEVELOPERS:
         assert seen.version == row.version
