@@ -15,7 +15,7 @@ from tests.capture.sdks.lab import Ran
 from tests.capture.sdks.rows import CORE, ROWS, Row, of
 from tests.capture.sdks.task import Outcome, Task
 
-from payonce.testing import MeteredProvider, drop, insufficient_quota, stall, status
+from payonce.testing import MeteredProvider, call_tool, drop, insufficient_quota, stall, status
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,9 @@ def twice(
     def run(group: tuple[str, str], folder: Path) -> dict[Row, Twice]:
         rows = _all_of(group)
         with MeteredProvider() as provider:
+            for row in rows:
+                if row.calls_back:
+                    provider.fail(row.label(), call_tool("save", {"title": "Bees"}))
             seen = []
             for mode in ("fails", "finishes"):
                 tasks = [Task(row.program, row.label(), mode) for row in rows]

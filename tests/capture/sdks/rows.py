@@ -79,6 +79,11 @@ class Row:
         return "stream" in self.program or "events" in self.program
 
     @property
+    def calls_back(self) -> bool:
+        """Whether the provider's first answer calls its tool `save`, so that it asks again."""
+        return self.program.endswith(".run_tools")
+
+    @property
     def version(self) -> str:
         """The package's version, as the environment pins it."""
         return pinned(self.environment)[self.package]
@@ -226,16 +231,18 @@ ROWS = (
         "newest mixed",
         "pydantic-ai-slim",
         "pydantic_ai",
-        "run_sync run run_responses run_stream run_structured",
+        "run_sync run run_responses run_stream run_structured run_tools",
         {"run": OF_STAINLESS},
+        {"run_tools": 2},
     ),
     *_rows("newest", "pydantic-ai-slim", "pydantic_ai", "run_anthropic"),
     *_rows(
         "newest mixed",
         "openai-agents",
         "openai_agents",
-        "run run_chat run_streamed",
+        "run run_chat run_streamed run_tools",
         {"run_chat": OF_STAINLESS},
+        {"run_tools": 2},
     ),
     *_rows("newest mixed", "openai-agents", "openai_agents_sync", "run_sync"),
     *_rows(

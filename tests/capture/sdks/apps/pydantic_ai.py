@@ -51,3 +51,16 @@ async def run_structured(at: At) -> Any:
     answer = await Agent(CHAT, output_type=Outline).run(at.prompt)
     assert isinstance(answer.output, Outline)
     return answer.output.model_dump()
+
+
+async def run_tools(at: At) -> Any:
+    saved: list[str] = []
+
+    def save(title: str) -> str:
+        """Save an outline."""
+        saved.append(title)
+        return "saved"
+
+    answer = await Agent(CHAT, tools=[save]).run(at.prompt)
+    assert saved
+    return answer.output, saved
