@@ -96,8 +96,9 @@ def _one_doubt_per_crash_and_lane(
 ) -> int:
     """Who left a call in doubt was killed or stopped, and had no more of them than lanes.
 
-    Returned are the attempts that lost their lease without either: a machine under load stops
-    processes, too.
+    Where one of several lanes stops an attempt, what the others have in flight is in doubt, too.
+    Returned are the attempts that lost their lease without any of it: a machine under load stops
+    processes as well.
     """
     harmed = {w.pid for w in outcome.workers if w.stopped or w.code is not None}
     doubts = Counter(call.attempt for call in calls if call.state in _OPEN)
@@ -105,7 +106,8 @@ def _one_doubt_per_crash_and_lane(
     starved = 0
     for number, count in doubts.items():
         assert count <= _LANES.get(run.job, 1), f"{where}: {count} in doubt in one attempt"
-        if int(by_number[number].owner.split("/")[-2]) not in harmed:
+        stopped = run.job in _LANES and by_number[number].outcome in ("parked", "retry")
+        if int(by_number[number].owner.split("/")[-2]) not in harmed and not stopped:
             starved += 1
             lost = by_number[number].outcome == "lost" or outcome.attack.outages
             assert lost, f"{where}: in doubt without a crash: {by_number[number]}"

@@ -40,6 +40,7 @@ class Stage:
         self.duplicates: Counter[str] = Counter()
         self.courses: list[str] = []
         self._alter("CREATE TABLE courses (name TEXT PRIMARY KEY)")
+        self.job = f"generate-{self.example}"
         self.made = itertools.count()
         self.idle: list[Process] = []
         self.all: list[Process] = []
@@ -71,6 +72,7 @@ class Stage:
             self.store,
             str(self.school),
             lambda label: ask(self.provider.url, label),
+            job=self.job,
             version=str(self.version),
             clock=lambda: self.clock,
         )
@@ -96,7 +98,7 @@ class Stage:
         return course
 
     def _run(self, course: str) -> Run | None:
-        return self.journal.find("generate", self._key(course))
+        return self.journal.find(self.job, self._key(course))
 
     def _calls(self, course: str) -> dict[str, list[Call]]:
         run = self._run(course)
@@ -159,7 +161,7 @@ class Stage:
     def _is_superseded(self, trip: Trip) -> bool:
         if trip.attempt is None:
             return False
-        run = self.journal.find("generate", trip.course)
+        run = self.journal.find(self.job, trip.course)
         if run is None:  # it was pruned meanwhile
             return True
         return run.attempt > trip.attempt or run.lease_owner != trip.process.name

@@ -261,7 +261,7 @@ class Machine(Stage, RuleBasedStateMachine):
             assert run is not None
             if run.state in (RunState.DONE, RunState.PARKED):
                 return
-        raise AssertionError(f"{course} is still {run.state}")
+        raise AssertionError(f"{course} is still {run.state}: {self.trips[-1].told} {run}")
 
 
 def _is_silent(call: Call) -> bool:

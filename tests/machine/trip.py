@@ -18,6 +18,7 @@ from typing import Any
 from payonce import Payonce
 from payonce.errors import NotDone
 from payonce.journal.writer import Write
+from payonce.model import Run
 
 VERBS = {"open": "open", "intend": "intent", "complete": "receipt", "close": "close"}
 HALTS = (
@@ -130,7 +131,7 @@ class Halting(Write[Any]):
         except DiedInside:
             trip.halt(f"in-{point}")
             raise
-        if point == "open" and value is not None:
+        if point == "open" and isinstance(value, Run):
             trip.attempt = value.attempt
         trip.at(f"after-{point}")
         return value
@@ -146,6 +147,7 @@ class Process:
         school: str,
         ask: Callable[[str], str],
         *,
+        job: str,
         version: str,
         clock: Callable[[], float],
     ) -> None:
@@ -160,7 +162,7 @@ class Process:
             )
             for part in PARTS
         }
-        told = self.app.job(key="{course}", name="generate", backoff=0, wait=0)
+        told = self.app.job(key="{course}", name=job, backoff=0, wait=0)
         self.job = told(self.generate)
 
     def generate(self, course: str) -> str:
