@@ -18,6 +18,8 @@ from payonce.journal import journal_at
 from payonce.lookout import Lookout
 from payonce.model import World
 from payonce.money import Money
+from payonce.notices import Notice
+from payonce.notifying import Board, Hook
 from payonce.paid import module_of, paid_step
 from payonce.policy import Breaker, Doubt, Limits
 from payonce.ready import Need
@@ -79,6 +81,7 @@ class Payonce:
         self.watch(self.store)
         self._unasked = len(self._watched)
         self.lookout = Lookout(self, look_every)
+        self._board = Board(self.journal)
 
     def __repr__(self) -> str:
         return f"Payonce({self.store!r})"
@@ -406,6 +409,21 @@ class Payonce:
             return drive(way)
         return wait_for(adrive(way), loop)
 
+    def notify(self, hook: Hook) -> None:
+        """Tell this hook of runs that park and wake, of the breaker, and of calls in doubt.
+
+        It is called once per cause, by one of all processes, in a thread of its own.
+
+        Args:
+            hook: a function of one notice, see `payonce.notices`; `payonce.notify.Apprise` has
+                webhooks, chats and e-mail. The log is told in any case.
+        """
+        self._board.add(hook)
+
+    def tell(self, notice: Notice) -> None:
+        """Put up a notice; it returns at once, and never raises."""
+        self._board.tell(notice)
+
     def start(self) -> None:
         """Look after parked runs from now on, before the first delivery has come.
 
@@ -439,6 +457,7 @@ class Payonce:
     def close(self) -> None:
         """Write what is still to be written, and close the journal; the next use opens it."""
         self.lookout.stop()
+        self._board.flush()
         self.journal.stop()
         for each in (*self._watched, *self._needs):
             each.close()

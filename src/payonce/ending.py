@@ -47,7 +47,7 @@ def _drain_quietly(scope: RunScope) -> Way[None]:
         _log.warning("a stream that was left open could not be read to its end", exc_info=True)
 
 
-def finish(scope: RunScope, job: Job, value: Any) -> Way[None]:
+def finish(app: App, scope: RunScope, job: Job, value: Any) -> Way[None]:
     """Record the result and close the run, durably.
 
     Raises:
@@ -67,6 +67,10 @@ def finish(scope: RunScope, job: Job, value: Any) -> Way[None]:
     )
     if not (yield from journaled(scope.journal.close(closing))):
         raise scope.lost()
+    for doubt in telling.doubts(scope):
+        app.tell(doubt)
+    if (closed := telling.closed(scope)) is not None:
+        app.tell(closed)
 
 
 def give_up(
@@ -96,7 +100,14 @@ def give_up(
         return _told(scope, telling.of_stop(exc), Verdict("retry", after=scope.limits.backoff))
     if _ends_the_process(failure, stop):
         return failure
-    return _told(scope, found, verdict, probe_in) if kept else (yield from _overtaken(scope, job))
+    if not kept:
+        return (yield from _overtaken(scope, job))
+    told = _told(scope, found, verdict, probe_in)
+    for doubt in telling.doubts(scope):
+        app.tell(doubt)
+    if isinstance(told, Parked):
+        app.tell(telling.notice(scope, found, told))
+    return told
 
 
 def _blame(

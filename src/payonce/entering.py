@@ -19,6 +19,7 @@ from payonce.failure.rules import Rules
 from payonce.job import Job
 from payonce.journal.protocol import Closing, Journal, Opening
 from payonce.model import Diagnosis, Kind, Run, RunState, Trouble, World
+from payonce.notices import Notice
 from payonce.policy import Door
 from payonce.scope import RunScope
 
@@ -45,6 +46,9 @@ class App(Protocol):
 
     def watches(self, job: Job) -> bool:
         """Whether a database is watched for this job, besides the journal's own."""
+
+    def tell(self, notice: Notice) -> None:
+        """Put up a notice for hooks."""
 
 
 def enter(
@@ -87,6 +91,8 @@ def enter(
                 opened = yield from _opened(app, replace(opening, knows=trouble))
     if not isinstance(opened, Run):
         return None
+    if (seen := opening.seen) is not None and seen.state is RunState.PARKED and not probing:
+        app.tell(telling.woken(seen, opening.world))
     return (yield from _scope(app, job, opening, opened, trouble, probing=probing))
 
 
@@ -132,6 +138,8 @@ def _held(app: App, job: Job, opening: Opening, trouble: Trouble, *, probing: bo
         held = yield from journaled(journal.open(replace(opening, held_by=trouble.found)))
     if held is None:  # somebody moved it meanwhile
         return telling.wait(job.name, opening.key, trouble, after=_AGAIN)
+    if trouble.found is not None and not probing:
+        app.tell(telling.opened(job.name, trouble, trouble.found, opening.world))
     journal.note(held.id, current().delivery, "park").later()
     return telling.parked_still(held, hold=job.hold, now=journal.now())
 

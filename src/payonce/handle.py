@@ -53,7 +53,7 @@ def work(app: App, job: Job, arguments: Arguments, scope: RunScope) -> Way[Finis
             value = yield Invoke(lambda: job.call(arguments))
             yield from drain(scope)
             scope.check()
-            yield from finish(scope, job, value)
+            yield from finish(app, scope, job, value)
         except BaseException as failure:
             end = yield from give_up(app, scope, job, arguments, failure)
             if isinstance(end, Finished):

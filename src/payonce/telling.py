@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from payonce.errors import (
     Busy,
@@ -17,7 +19,12 @@ from payonce.errors import (
     RetryLater,
     Stop,
 )
-from payonce.model import Diagnosis, Kind, Run, Trouble, Verdict, WakesOn
+from payonce.model import CallState, Diagnosis, Kind, Run, Trouble, Verdict, WakesOn, World
+from payonce.notices import BreakerClosed, BreakerOpened, CallInDoubt, RunParked, RunWoken
+from payonce.redact import redact
+
+if TYPE_CHECKING:
+    from payonce.scope import RunScope
 
 _JOURNAL_AGAIN = 5.0
 _WAKES = {
@@ -77,6 +84,57 @@ def wait(job: str, run_key: str, trouble: Trouble, *, after: float) -> RetryLate
         after=after,
         todo="Deliver it again. How many may begin at once: breaker= in @app.job.",
     )
+
+
+def notice(scope: RunScope, found: Diagnosis, told: Parked) -> RunParked:
+    """The same for hooks."""
+    return RunParked(
+        job=told.job,
+        run_key=told.run_key,
+        tenant=scope.run.tenant,
+        reason=redact(found.reason),
+        kind=told.kind,
+        evidence=found.evidence,
+        fingerprint=told.fingerprint,
+        world=scope.world,
+        paid=told.paid,
+        todo=told.todo,
+    )
+
+
+def woken(run: Run, world: World) -> RunWoken:
+    """A parked run that goes on, for hooks."""
+    return RunWoken(
+        run.job, run.key, run.tenant, redact(run.reason or ""), run.fingerprint or "", world
+    )
+
+
+def opened(job: str, trouble: Trouble, found: Diagnosis, world: World) -> BreakerOpened:
+    """A job whose new runs are held, for hooks."""
+    return BreakerOpened(job, trouble.failed, redact(found.reason), found.fingerprint, world)
+
+
+def closed(scope: RunScope) -> BreakerClosed | None:
+    """A job whose runs are held no more, now that this one is done; None where none were."""
+    breaker, trouble = scope.limits.breaker, scope.trouble
+    if breaker is None or trouble is None or trouble.found is None:
+        return None
+    if trouble.failed < breaker.runs:
+        return None
+    found = trouble.found
+    return BreakerClosed(
+        scope.run.job, scope.run.key, redact(found.reason), found.fingerprint, scope.world
+    )
+
+
+def doubts(scope: RunScope) -> Iterator[CallInDoubt]:
+    """The calls that this attempt leaves in doubt, or that the one before it has left."""
+    run = scope.run
+    for call in scope.all_known():
+        recent = call.attempt >= scope.attempt - 1
+        if call.state is CallState.IN_DOUBT and call.resolution is None and recent:
+            why = redact(call.reason or "no answer was recorded")
+            yield CallInDoubt(run.job, run.key, run.tenant, call.id, call.name, why)
 
 
 def retry(run: Run, reason: str, after: float, *, paid: Paid) -> RetryLater:
