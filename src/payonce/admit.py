@@ -18,6 +18,7 @@ from payonce.model import Run, RunState, World
 from payonce.scope import RunScope, is_inside
 
 _log = logging.getLogger("payonce")
+_UNSEEN = World("", "")
 _POLL = 0.05
 """Seconds between two looks of a duplicate that waits for the attempt that works."""
 
@@ -38,11 +39,11 @@ def admit(app: App, job: Job, arguments: Arguments) -> Way[Finished | RunScope]:
     """
     journal, key = app.journal, job.key.fill(arguments.by_name)
     came: float | None = None
-    world: World | None = None
+    world = _UNSEEN
     while True:
         run = yield from journaled(Work(lambda: journal.find(job.name, key)))
         _same_arguments(journal, job, run, arguments)
-        if world is None or run is None or run.state is not RunState.RUNNING:
+        if _may_depend_on(world, run):
             world = yield Work(lambda: app.world(job))
         dead = run is not None and is_dead(run.lease_owner)
         now = journal.now()
@@ -69,6 +70,13 @@ def admit(app: App, job: Job, arguments: Arguments) -> Way[Finished | RunScope]:
                 scope = yield from enter(app, job, opening, way_in, holder=holder, left=left)
                 if scope is not None:
                     return scope
+
+
+def _may_depend_on(world: World, run: Run | None) -> bool:
+    """Whether the door has to know the world, as it is now: not for a run that is done."""
+    if run is None or run.state in (RunState.WAITING, RunState.PARKED):
+        return True
+    return run.state is RunState.RUNNING and world is _UNSEEN
 
 
 def _parked_still(journal: Journal, job: Job, run: Run) -> Parked:
