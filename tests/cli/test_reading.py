@@ -130,8 +130,32 @@ def test_parked_runs_stand_under_their_cause(shop: Shop) -> None:
     shop.deliver("course", 2, "acme")
     lines = payonce("parked").stdout.splitlines()
     headers = [line for line in lines if " · " in line]
-    assert headers[0].startswith("2 runs · deterministic · ")
-    assert headers[0].endswith("waits for: schema, code")
-    assert headers[1] == "1 run · deterministic · InDoubt · waits for: a person"
+    assert headers[0].startswith("2 runs · 1 tenant · deterministic · ")
+    assert "waits for: schema, code" in headers[0]
+    assert headers[1].startswith("1 run · deterministic · InDoubt · since ")
+    assert headers[1].endswith(" · waits for: a person")
     fingerprints = [row["fingerprint"] for row in payonce_json("parked")]
     assert len(set(fingerprints)) == 2
+
+
+def test_parked_runs_are_grouped_by_their_cause(shop: Shop) -> None:
+    """One line says how many there are, how many tenants, how many were held, and since when."""
+    for n in range(30):
+        shop.deliver("course", n, f"tenant-{n % 7}")
+    output = payonce("parked").stdout
+    assert output.startswith("30 runs · 27 held at the door · 7 tenants · deterministic · SQLITE_")
+    assert "waits for: schema, code" in output
+    assert "and 10 more: payonce parked --json" in output
+    rows = payonce_json("parked")
+    assert sum(row["held"] for row in rows) == 27
+    assert {row["attempts"] for row in rows if row["held"]} == {0}
+
+
+def test_parked_looks_at_the_world_of_an_app(shop: Shop) -> None:
+    """`--app` says whether what is waited for is still missing, and when it is there."""
+    shop.deliver("course", 1, "acme")
+    assert "looked just now: the world is the same" in payonce("parked", "--app", "shop").stdout
+    assert payonce_json("parked", "--app", "shop:app")[0]["world_moved"] is False
+    shop.migrate()
+    assert "the world has changed, payonce wake" in payonce("parked", "--app", "shop").stdout
+    assert payonce_json("parked", "--app", "shop:app")[0]["world_moved"] is True

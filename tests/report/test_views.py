@@ -12,7 +12,7 @@ from tests.cli.shopping import Shop, payonce
 def _steady(output: str) -> str:
     """An output without what differs from run to run, each piece as wide as before."""
     output = re.sub(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d", "yyyy-mm-dd hh:mm:ss", output)
-    return re.sub(r"=[0-9a-f]{12}\b", "=############", output)
+    return re.sub(r"(=|cause )[0-9a-f]{12}\b", r"\1############", output)
 
 
 @pytest.fixture

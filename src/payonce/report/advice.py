@@ -57,9 +57,11 @@ def _parked(run: Run, asks: bool) -> list[str]:
     wake = f"payonce wake MODULE:APP {shlex.quote(run.key)}"
     if run.wakes_on:
         waits = " or ".join(run.wakes_on)
+        held = ["Other runs of its job have failed by this cause: payonce parked."]
         return [
-            f"It goes on by itself, under the same key, once the {waits} changes and it is "
-            f"delivered again. Where its message is gone: {wake}"
+            *(held if run.held else []),
+            f"It goes on by itself, under the same key, once the {waits} changes. "
+            f"To go ahead of the app's own look: {wake}",
         ]
     return [] if asks else [f"Mend what failed, then: {wake} --force"]
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from rich.console import RenderableType
 from rich.text import Text
 
 from payonce.journal.protocol import RunSummary
+from payonce.model import Run
 from payonce.report import text
 from payonce.report.tables import table
+from payonce.waking import Look
+
+_SHOWN = 20
 
 
 def runs_table(summaries: Sequence[RunSummary]) -> RenderableType:
@@ -59,33 +63,65 @@ def run_row(summary: RunSummary) -> dict[str, Any]:
     }
 
 
-def parked_tables(summaries: Sequence[RunSummary]) -> Iterator[RenderableType]:
-    """Parked runs, those of one cause together, the most frequent cause first."""
-    for cause in _by_cause(summaries):
+def parked_tables(
+    summaries: Sequence[RunSummary], look: Callable[[Run], Look | None] | None = None
+) -> Iterator[RenderableType]:
+    """Parked runs, those of one cause together, the most frequent cause first.
+
+    With `look`, what is seen now of the world that they wait for.
+    """
+    for cause in by_cause(summaries):
         yield Text(_cause(cause), style="bold yellow")
+        if look is not None:
+            yield Text(_seen(look(cause[0].run)))
         yield table(
             "key,job,tenant,#attempts,since,reason",
-            (_parked_row(summary) for summary in cause),
+            (_parked_row(summary) for summary in cause[:_SHOWN]),
             spare=("tenant", "attempts", "since", "job"),
         )
+        if len(cause) > _SHOWN:
+            yield f"and {len(cause) - _SHOWN} more: payonce parked --json"
         yield ""
 
 
-def _by_cause(summaries: Sequence[RunSummary]) -> list[list[RunSummary]]:
-    causes: dict[str, list[RunSummary]] = {}
-    for summary in summaries:
-        causes.setdefault(summary.run.fingerprint or "", []).append(summary)
+def _seen(seen: Look | None) -> str:
+    if seen is None:
+        return "looked just now: this app doesn't have the job"
+    if seen.moved:
+        return "looked just now: the world has changed, payonce wake lets them go on"
+    parts = []
+    if seen.lacks:
+        parts.append(f"still: {', '.join(seen.lacks)}")
+    if seen.unread:
+        parts.append(f"can't be read: {', '.join(seen.unread)}")
+    return f"looked just now: {'; '.join(parts) or 'the world is the same'}"
+
+
+def by_cause(summaries: Sequence[RunSummary]) -> list[list[RunSummary]]:
+    """Parked runs, those of one cause together; the runs that failed by it before those held."""
+    causes: dict[tuple[str, str], list[RunSummary]] = {}
+    for summary in sorted(summaries, key=lambda summary: summary.run.held):
+        run = summary.run
+        causes.setdefault((run.job, run.fingerprint or ""), []).append(summary)
     return sorted(causes.values(), key=len, reverse=True)
 
 
 def _cause(summaries: Sequence[RunSummary]) -> str:
     run = summaries[0].run
     waits = ", ".join(run.wakes_on)
+    held = sum(summary.run.held for summary in summaries)
+    tenants = len({summary.run.tenant for summary in summaries if summary.run.tenant})
+    probes = [summary.run.retry_at for summary in summaries if summary.run.retry_at is not None]
     parts = [
         text.plural(len(summaries), "run"),
+        f"{held} held at the door" if held else "",
+        text.plural(tenants, "tenant") if tenants else "",
         run.kind.value if run.kind else "",
         run.evidence or "",
+        f"since {text.clock(min(summary.run.updated_at for summary in summaries))}",
         f"waits for: {waits}" if waits else "waits for: a person",
+        f"tried again from {text.clock(min(probes))} on" if probes else "",
+        f"cause {run.fingerprint[:12]}" if run.fingerprint and waits else "",
     ]
     return " · ".join(part for part in parts if part)
 
@@ -111,6 +147,17 @@ def parked_row(summary: RunSummary) -> dict[str, Any]:
         "wakes_on": [word.value for word in run.wakes_on],
         "since": text.moment(run.updated_at),
         "attempts": run.attempt,
+        "held": run.held,
+        "retry_at": text.moment(run.retry_at),
         "paid_calls": summary.paid,
         "in_doubt": summary.in_doubt,
+    }
+
+
+def look_row(seen: Look | None) -> dict[str, Any]:
+    """What is seen of a run's world, for programs; None where nothing can be told."""
+    return {
+        "world_moved": seen and seen.moved,
+        "lacks": None if seen is None else list(seen.lacks),
+        "unread": None if seen is None else list(seen.unread),
     }
