@@ -8,6 +8,7 @@ from typing import Any, assert_type
 import payonce
 from payonce import (
     NOT_PAID,
+    Breaker,
     Busy,
     Diagnosis,
     Kind,
@@ -20,11 +21,25 @@ from payonce import (
     classify,
     reject,
 )
+from payonce.notices import BreakerOpened, Notice
+from payonce.notify import Apprise
 from payonce.queues.asgi import DeliveryMiddleware
 from payonce.testing import AtLeastOnceQueue, MeteredProvider, call_tool, hold, refusals
 
-app = Payonce("sqlite:///payonce.db", version="1", lease=30.0)
+app = Payonce("sqlite:///payonce.db", version="1", lease=30.0, look_every=60.0)
+app.start()
 app.watch("sqlite:///courses.db")
+app.notify(Apprise("jsons://hooks.example.com/payonce"))
+
+
+def page(notice: Notice) -> None:
+    """A hook."""
+    if isinstance(notice, BreakerOpened):
+        assert_type(notice.failed, int)
+    assert_type(notice.text, str)
+
+
+app.notify(page)
 app.watch(lambda: sqlite3.connect("courses.db"))
 courses = app.schema(
     "sqlite:///courses.db", "INSERT INTO courses (outline) VALUES (?)", reads=["SELECT 1 FROM x"]
@@ -37,6 +52,7 @@ courses = app.schema(
     attempts=5,
     wait=10.0,
     on_park="hold",
+    breaker=Breaker(runs=5, probe_after=None, cautious=True),
     needs=[courses],
 )
 def generate_course(course_id: int, tenant: str) -> str:
