@@ -27,7 +27,7 @@ from payonce.testing import MeteredProvider
 
 APPS = Path(__file__).with_name("apps")
 _ALWAYS = ("guard.py", "llm.py", "school.py", "told.py")
-_SECONDS = 20
+_SECONDS = 90
 
 
 @dataclass(frozen=True)
