@@ -46,7 +46,7 @@ def resolve(
         CallNotFound: there is no such call, or there is nothing to resolve about it.
         JournalError: the word doesn't fit the call.
     """
-    call = journal.call(call_id)
+    call = next(iter(journal.calls(call_id=call_id)), None)
     if call is None:
         raise CallNotFound(
             f"there is no call {call_id}", "See the numbers of a run's calls: payonce show KEY."

@@ -127,8 +127,8 @@ def _looked_up(scope: RunScope, known: Sequence[Call]) -> Way[list[Call]]:
     for call in known:
         is_open = call.state in (CallState.INTENDED, CallState.IN_DOUBT)
         if is_open and call.attempt != scope.attempt:
-            found = yield from journaled(Work(partial(scope.journal.call, call.id)))
-            scope.record(found or call)
+            found = yield from journaled(Work(partial(scope.journal.calls, call_id=call.id)))
+            scope.record(found[0] if found else call)
     return scope.known(known[0].step_key, known[0].occurrence)
 
 

@@ -92,6 +92,5 @@ def paid(journal: Journal, run: Run, step_key: str = "outline", text: str = "ans
 
 def called(journal: Journal, call_id: int) -> Call:
     """A call that is there."""
-    call = journal.call(call_id)
-    assert call is not None
+    (call,) = journal.calls(call_id=call_id)
     return call

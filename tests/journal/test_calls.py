@@ -201,7 +201,7 @@ def test_a_late_receipt_wakes_the_run_that_waits_for_it_a_persons_word_does_not(
 
 def test_nobody_has_a_word_on_a_call_that_is_not_there(journal: Journal) -> None:
     """An unknown number changes nothing, and says so."""
-    assert journal.call(99) is None
+    assert journal.calls(call_id=99) == []
     assert not journal.resolve(99, "pay_again", "why not", None).now()
 
 

@@ -98,12 +98,10 @@ class PostgresJournal:
         found = self._all("find_run", job=job, key=key)
         return rows.run(found[0]) if found else None
 
-    def calls(self, run_id: int) -> list[Call]:
+    def calls(self, run_id: int | None = None, *, call_id: int | None = None) -> list[Call]:
+        if call_id is not None:
+            return [rows.call(row) for row in self._all("call_by_id", call_id=call_id)]
         return [rows.call(row) for row in self._all("calls_of_run", run_id=run_id)]
-
-    def call(self, call_id: int) -> Call | None:
-        found = self._all("call_by_id", call_id=call_id)
-        return rows.call(found[0]) if found else None
 
     def runs(self, wanted: RunFilter) -> list[RunSummary]:
         if wanted.wakeable_in is not None:
@@ -232,10 +230,11 @@ class PostgresJournal:
             raise ValueError("a call that happened needs the receipt that it left")
         given = {"call_id": call_id, "resolution": resolution, "reason": reason}
         statements = [("resolve_call", given)]
-        if receipt is not None and (call := self.call(call_id)) is not None:
-            intent = {name: getattr(call, name) for name in Intent.__slots__}
+        if receipt is not None:
             told = _receipt(shrunk(receipt)) | {"wakes": False}
-            statements.append(("complete_call", intent | told))
+            for call in self.calls(call_id=call_id):
+                intent = {name: getattr(call, name) for name in Intent.__slots__}
+                statements.append(("complete_call", intent | told))
         return self._write(statements, _any, durable=True)
 
     def prune(self, before: float, *, parked: bool = False, most: int = 500) -> Pruned:

@@ -154,11 +154,8 @@ class Journal(Protocol):
     def find(self, job: str, key: str) -> Run | None:
         """Read one run, result included."""
 
-    def calls(self, run_id: int) -> list[Call]:
-        """Read all calls of a run, answers included, in one query."""
-
-    def call(self, call_id: int) -> Call | None:
-        """Read one call."""
+    def calls(self, run_id: int | None = None, *, call_id: int | None = None) -> list[Call]:
+        """Read all calls of a run, or the one of this id, answers included, in one query."""
 
     def runs(self, wanted: RunFilter) -> list[RunSummary]:
         """List runs, the last changed first."""

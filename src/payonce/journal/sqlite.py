@@ -98,12 +98,10 @@ class SqliteJournal:
         row = self._one("find_run", job=job, key=key)
         return None if row is None else rows.run(row)
 
-    def calls(self, run_id: int) -> list[Call]:
+    def calls(self, run_id: int | None = None, *, call_id: int | None = None) -> list[Call]:
+        if call_id is not None:
+            return [rows.call(row) for row in self._all("call_by_id", call_id=call_id)]
         return [rows.call(row) for row in self._all("calls_of_run", run_id=run_id)]
-
-    def call(self, call_id: int) -> Call | None:
-        row = self._one("call_by_id", call_id=call_id)
-        return None if row is None else rows.call(row)
 
     def runs(self, wanted: RunFilter) -> list[RunSummary]:
         if wanted.wakeable_in is not None:
