@@ -66,6 +66,7 @@ def test_a_killed_session_takes_all_its_processes_along(tests: str) -> None:
     file, _, chosen = tests.partition(" -k ")
     command = [sys.executable, "-m", "pytest", "-q", f"--basetemp={folder / 'base'}"]
     command += [f"tests/chaos/{file}", "-k", chosen, "-p", "no:cacheprovider"]
+    command += ["-m", "heavy or not heavy"]
     settings = {"TMPDIR": str(folder), "CHAOS_RUNS": "400", "CHAOS_SEEDS": "1", "MARK": mark}
     log = folder / "log"
     with log.open("wb") as file:
