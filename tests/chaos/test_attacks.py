@@ -205,11 +205,7 @@ def _small_disk() -> Iterator[Path]:
         folder.rmdir()
 
 
-_HANGS = "a worker hangs at its end while the network is silent, since runs go on by themselves"
-_MARKS = {
-    "killed": (),
-    "swallowed": (pytest.mark.heavy, pytest.mark.xfail(reason=_HANGS, strict=False)),
-}
+_MARKS: dict[str, tuple[pytest.MarkDecorator, ...]] = {"killed": ()}
 """Those that are marked heavy take their turn in `make heavy`, `make chaos` and `.ci/run`."""
 
 

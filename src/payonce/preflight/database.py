@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from payonce.journal.forking import survives_fork
+from payonce.preflight.guard import bounded
 
 T = TypeVar("T")
 Dialect = Literal["postgresql", "mysql", "sqlite"]
@@ -70,7 +71,8 @@ class Connection:
     def is_open(self) -> bool:
         """Whether the database still answers on it."""
         try:
-            self.run("SELECT 1")
+            with bounded(self.raw):
+                self.run("SELECT 1")
         except Exception:  # any driver's own way of saying that it doesn't
             return False
         return True
@@ -112,14 +114,16 @@ class Database:
     def _ask(self, question: Callable[[Connection], T]) -> T:
         if self._kept is not None:
             try:
-                return question(self._kept)
+                with bounded(self._kept.raw):
+                    return question(self._kept)
             except Exception:
                 if self._kept.is_open():
                     raise  # the database's own answer
                 self._close()
         self._kept = self._open()
         try:
-            return question(self._kept)
+            with bounded(self._kept.raw):
+                return question(self._kept)
         finally:
             if self._kept.dialect == "sqlite":
                 self._close()
