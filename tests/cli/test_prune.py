@@ -8,11 +8,12 @@ from tests.cli.shopping import Shop, payonce, payonce_json
 
 @pytest.fixture
 def orders(shop: Shop) -> Shop:
-    """Three runs that are done and one that is parked, all of them old."""
+    """Three runs that are done and two that are parked, all of them old."""
     shop.migrate()
     for number in range(3):
         shop.deliver("course", number, "acme")
     shop.execute("ALTER TABLE courses DROP COLUMN outline")
+    shop.deliver("course", 8, "acme")
     shop.deliver("course", 9, "acme")
     shop.execute("UPDATE payonce_runs SET updated_at = updated_at - 86400", "payonce.db")
     return shop
@@ -23,7 +24,7 @@ def test_old_runs_are_removed(orders: Shop) -> None:
     assert payonce_json("prune", "--older-than", "2d")["runs"] == 0
     pruned = payonce_json("prune", "--older-than", "12h", "--batch", "2")
     assert (pruned["runs"], pruned["calls"]) == (3, 9)
-    assert [run["state"] for run in payonce_json("runs")] == ["parked"]
+    assert [run["state"] for run in payonce_json("runs")] == ["parked"] * 2
     assert payonce_json("prune", "--older-than", "12h", "--parked")["runs"] == 1
 
 
@@ -40,7 +41,7 @@ def test_an_odd_age_is_refused(orders: Shop, age: str) -> None:
     result = payonce("prune", "--older-than", age)
     assert result.exit_code == 2
     assert "90d" in result.stderr
-    assert len(payonce_json("runs")) == 4
+    assert len(payonce_json("runs")) == 5
 
 
 def test_the_age_has_to_be_said(orders: Shop) -> None:

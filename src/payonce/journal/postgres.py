@@ -238,6 +238,8 @@ class PostgresJournal:
         return self._write(statements, _any, durable=True)
 
     def prune(self, before: float, *, parked: bool = False, most: int = 500) -> Pruned:
+        self._merge_spilled(None)  # while their runs are there
+        self._writer.flush()
         given = {"before": before, "states": _prunable(parked), "most": most}
         [row] = self._all("prune_runs", **given)
         return Pruned(row["runs"], row["calls"], row["bytes"])

@@ -236,6 +236,8 @@ class SqliteJournal:
         return self._writer.write(write, durable=True)
 
     def prune(self, before: float, *, parked: bool = False, most: int = 500) -> Pruned:
+        self._merge_spilled()  # while their runs are there
+        self._writer.flush()
         return self._file.aside(lambda db: _prune(db, before=before, parked=parked, most=most))
 
     def stop(self) -> None:
