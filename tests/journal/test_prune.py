@@ -130,8 +130,8 @@ def test_what_is_spilled_is_merged_before_its_run_is_pruned(store: Store) -> Non
     """No receipt stays behind in a file whose run is gone."""
     journal = store.impatient()
     run = opened(journal)
-    _begin_another(journal)
     call_id = intended(journal, run)
+    _begin_another(journal)
     with store.locked():
         journal.complete(call_id, intent_of(run), receipt()).now()
     assert journal.close(closing(run)).now()
