@@ -59,3 +59,15 @@ def test_a_paid_step_can_be_measured_beside_the_floor_and_the_peer(kind: str) ->
     assert result["machine"]["cores"]
     assert result["versions"]["payonce"]
     assert result["imports"]["payonce_import_over_bare_ms"]
+
+
+@pytest.mark.slow
+def test_growth_can_be_measured() -> None:
+    """Each cost is there at each size, on both journals."""
+    _need_postgres()
+    result = _measured("scale.py", "--calls", "1000,2000")
+    for kind in ("sqlite", "postgres"):
+        assert [row["calls"] for row in result[kind]] == [1000, 2000]
+        for row in result[kind]:
+            assert {n for n in row if n.endswith("_ms") and not row[n]} == set()
+            assert row["bytes"]["all"] > 0

@@ -384,20 +384,22 @@ LEFT JOIN payonce_payloads AS payloads ON payloads.id = calls.answer_id
 WHERE calls.id = %(call_id)s;
 
 -- name: list_runs
--- The newest first; a NULL filter lets everything through. A step that only made captured calls,
--- and has no cost of its own, is not counted beside them.
+-- The newest first; a NULL filter lets everything through. What is listed is chosen before anything
+-- is counted. A step that only made captured calls, and has no cost of its own, is not counted
+-- beside them: it is their parent.
 SELECT runs.*, NULL::text AS result_codec, NULL::bytea AS result_body,
     (SELECT count(*) FROM payonce_deliveries AS d WHERE d.run_id = runs.id) AS deliveries,
+    (SELECT count(*) FROM payonce_calls AS c WHERE c.run_id = runs.id AND c.state = 'paid')
+    - (SELECT count(DISTINCT outer_.id)
+        FROM payonce_calls AS c JOIN payonce_calls AS outer_ ON outer_.id = c.parent_id
+        WHERE c.run_id = runs.id AND outer_.source = 'step' AND outer_.state = 'paid'
+            AND outer_.cost_nanos IS NULL) AS paid,
     (SELECT count(*) FROM payonce_calls AS c
-     WHERE c.run_id = runs.id AND c.state = 'paid'
-        AND (c.source = 'capture' OR c.cost_nanos IS NOT NULL OR NOT EXISTS (
-            SELECT 1 FROM payonce_calls AS inner_
-            WHERE inner_.run_id = c.run_id AND inner_.parent_id = c.id))) AS paid,
-    (SELECT count(*) FROM payonce_calls AS c
-     WHERE c.run_id = runs.id AND c.state = 'in_doubt' AND c.resolution IS NULL
-        AND (c.source = 'capture' OR NOT EXISTS (
-            SELECT 1 FROM payonce_calls AS inner_
-            WHERE inner_.run_id = c.run_id AND inner_.parent_id = c.id))) AS in_doubt,
+     WHERE c.run_id = runs.id AND c.state = 'in_doubt' AND c.resolution IS NULL)
+    - (SELECT count(DISTINCT outer_.id)
+        FROM payonce_calls AS c JOIN payonce_calls AS outer_ ON outer_.id = c.parent_id
+        WHERE c.run_id = runs.id AND outer_.source = 'step' AND outer_.state = 'in_doubt'
+            AND outer_.resolution IS NULL) AS in_doubt,
     (SELECT count(*) FROM payonce_calls AS c WHERE c.run_id = runs.id AND c.rejected = 1)
         AS rejected
 FROM (
