@@ -9,15 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Captured = Literal["yes", "untested", "with hosts=", "not yet"]
+Captured = Literal["yes", "with hosts="]
 
 
 @dataclass(frozen=True, slots=True)
 class Sdk:
     """What `app.capture()` sees of an SDK, and how often one call of it is sent by default.
 
-    `captured` is "yes" where payonce's own tests run the SDK, "untested" where what it sends is
-    recognised but no test runs it, "with hosts=" where its host has to be named in `capture`.
+    `captured` is "yes" where payonce's own tests run the SDK (`docs/sdks.md`), "with hosts=" where
+    the host that bills has to be named in `capture`.
     `sends` counts the first send too; None where another package in this list sends for it.
     """
 
@@ -42,29 +42,30 @@ class Queue:
 
 _CLIENT = "httpx client"
 _TIMEOUTS = "a read timeout is sent again too: each send may be billed"
+_OWN_HOSTS = "LLM providers' own hosts need no naming"
 _VIA_OPENAI = "sends through openai"
 _VIA_ANTHROPIC = "sends through anthropic"
 
 SDKS = (
     Sdk("openai", "yes", _CLIENT, 3, f"max_retries=2: {_TIMEOUTS}; WebSockets are not seen"),
     Sdk("anthropic", "yes", _CLIENT, 3, f"max_retries=2: {_TIMEOUTS}"),
-    Sdk("httpx", "with hosts=", _CLIENT, 1, "OpenAI's and Anthropic's own hosts need no naming"),
-    Sdk("httpx2", "with hosts=", _CLIENT, 1, "OpenAI's and Anthropic's own hosts need no naming"),
-    Sdk("google-genai", "not yet", "–", 1, "its async client resends once after a disconnect"),
-    Sdk("mistralai", "with hosts=", _CLIENT, 1, "retries only where retry_config is given"),
-    Sdk("cohere", "with hosts=", _CLIENT, 3, "does not resend where the answer was cut"),
-    Sdk("groq", "untested", _CLIENT, 3, f"speaks OpenAI's format; max_retries=2: {_TIMEOUTS}"),
-    Sdk("together", "untested", _CLIENT, 3, f"speaks OpenAI's format; max_retries=2: {_TIMEOUTS}"),
-    Sdk("litellm", "untested", _CLIENT, 3, "num_retries= puts a loop of its own around these"),
-    Sdk("boto3", "not yet", "–", 3, "Bedrock goes over urllib3; botocore's mode is standard"),
-    Sdk("langchain-openai", "untested", _CLIENT, None, _VIA_OPENAI),
-    Sdk("langchain-anthropic", "untested", _CLIENT, None, _VIA_ANTHROPIC),
-    Sdk("pydantic-ai-slim", "untested", _CLIENT, None, "sends through the provider's own SDK"),
-    Sdk("instructor", "untested", _CLIENT, None, "asks again where an answer doesn't validate"),
-    Sdk("openai-agents", "untested", _CLIENT, None, f"{_VIA_OPENAI}; WebSockets are not seen"),
-    Sdk("llama-index-llms-openai", "untested", _CLIENT, None, _VIA_OPENAI),
-    Sdk("requests", "not yet", "–", 1, "wrap the function that sends in @app.step"),
-    Sdk("aiohttp", "not yet", "–", 1, "wrap the function that sends in @app.step"),
+    Sdk("httpx", "with hosts=", _CLIENT, 1, _OWN_HOSTS),
+    Sdk("httpx2", "with hosts=", _CLIENT, 1, _OWN_HOSTS),
+    Sdk("google-genai", "yes", f"{_CLIENT}, aiohttp", 1, "async: 2 after a disconnect"),
+    Sdk("mistralai", "yes", _CLIENT, 1, "retries only where retry_config is given"),
+    Sdk("cohere", "yes", _CLIENT, 3, "does not resend where the answer was cut"),
+    Sdk("groq", "yes", _CLIENT, 3, f"max_retries=2: {_TIMEOUTS}"),
+    Sdk("together", "yes", _CLIENT, 3, f"max_retries=2: {_TIMEOUTS}"),
+    Sdk("litellm", "yes", _CLIENT, 3, "num_retries= puts a loop of its own around these"),
+    Sdk("boto3", "yes", "botocore", 3, "bedrock-runtime; botocore's mode is standard"),
+    Sdk("langchain-openai", "yes", _CLIENT, None, _VIA_OPENAI),
+    Sdk("langchain-anthropic", "yes", _CLIENT, None, _VIA_ANTHROPIC),
+    Sdk("pydantic-ai-slim", "yes", _CLIENT, None, "sends through the provider's own SDK"),
+    Sdk("instructor", "yes", _CLIENT, None, "asks again where an answer doesn't validate"),
+    Sdk("openai-agents", "yes", _CLIENT, None, f"{_VIA_OPENAI}; WebSockets are not seen"),
+    Sdk("llama-index-llms-openai", "yes", _CLIENT, None, f"{_VIA_OPENAI}, and repeats around it"),
+    Sdk("requests", "with hosts=", "urllib3", 1, "urllib3 2 and newer"),
+    Sdk("aiohttp", "with hosts=", "aiohttp", 1, _OWN_HOSTS),
 )
 
 QUEUES = (
