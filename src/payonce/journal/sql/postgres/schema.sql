@@ -55,7 +55,7 @@ CREATE TABLE payonce_runs (
 CREATE INDEX payonce_runs_by_state ON payonce_runs (state, updated_at);
 
 -- How a job fares in one world: what failed there, and when a run of it was last done.
-CREATE INDEX payonce_runs_failed ON payonce_runs (job, world_code, world_schema)
+CREATE INDEX payonce_runs_failed ON payonce_runs (job, world_code, world_schema, updated_at)
 WHERE held = 0 AND state <> 'done';
 
 CREATE INDEX payonce_runs_done ON payonce_runs (job, world_code, world_schema, updated_at)
