@@ -61,6 +61,25 @@ def ways(url: str, session: requests.Session) -> dict[str, Callable[[], Any]]:
     }
 
 
+@pytest.mark.parametrize("name", ["key", "apikey", "api-key", "access_token", "Auth-Token"])
+def test_a_new_key_in_the_address_is_no_new_charge(
+    app: payonce.Payonce,
+    provider: MeteredProvider,
+    session: requests.Session,
+    url: str,
+    name: str,
+) -> None:
+    """A secret that changes between two deliveries is no part of what was asked for."""
+    secrets = iter(("an-old-secret", "a-new-secret"))
+
+    def charge() -> Any:
+        return session.post(url, params={name: next(secrets), "v": "1"}, json=CHARGE).json()
+
+    first, second = Batch(app, charge).twice()
+    assert provider.billed("charge") == 1
+    assert first == second
+
+
 @pytest.mark.parametrize("way", list(ways("", requests.Session())))
 def test_an_answer_is_paid_for_once(
     app: payonce.Payonce,

@@ -28,7 +28,10 @@ _SECRET_HEADERS = (
     *("authorization", "proxy-authorization", "x-api-key", "api-key", "x-goog-api-key"),
     "x-amz-security-token",
 )
-_SECRET_ARGUMENT = re.compile(r"(?<=[?&])(?:key|api_key|api-key)=([^&]*)&?")
+_SECRET_ARGUMENT = re.compile(
+    r"(?<=[?&])(?:(?:api|subscription)?[_-]?key|(?:access|auth)[_-]?token)=([^&]*)&?",
+    re.IGNORECASE,
+)
 _METHODS = frozenset({"POST", "PUT", "PATCH"})
 _OF_MANY = ("litellm/",)
 
