@@ -119,6 +119,16 @@ def test_a_key_in_an_address_is_no_part_of_a_request() -> None:
     assert "secret" not in asked[0].name
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["authorization", "x-api-key", "xi-api-key", "x-auth-token", "ocp-apim-subscription-key"],
+)
+def test_the_key_in_any_header_is_known_as_a_secret(name: str) -> None:
+    """An error that repeats it is masked, whoever's header it is; others are no secrets."""
+    headers = {name: "Bearer qq-1", "idempotency-key": "order-7", "user-agent": "x"}
+    assert Sent("POST", "api.example.com", 443, "/v1", headers).secrets() == ["qq-1"]
+
+
 def test_a_refused_prompt_is_a_finished_answer() -> None:
     """Gemini ends a stream for a blocked prompt without a finish reason."""
     sent = Sent("POST", "generativelanguage.googleapis.com", 443, "/m:streamGenerateContent", {})

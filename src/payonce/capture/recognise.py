@@ -16,7 +16,7 @@ from payonce.capture.wire import Wire, generic
 from payonce.drift import Rule
 from payonce.fingerprint import of_request
 from payonce.policy import Doubt
-from payonce.redact import redact
+from payonce.redact import names_secret, redact
 from payonce.step import Asked
 
 WIRES = (
@@ -24,10 +24,6 @@ WIRES = (
     *(mistral.WIRE, cohere.WIRE, gemini.WIRE, bedrock.WIRE, bedrock.OF_ANTHROPIC),
 )
 
-_SECRET_HEADERS = (
-    *("authorization", "proxy-authorization", "x-api-key", "api-key", "x-goog-api-key"),
-    "x-amz-security-token",
-)
 _SECRET_ARGUMENT = re.compile(
     r"(?<=[?&])(?:(?:api|subscription)?[_-]?key|(?:access|auth)[_-]?token)=([^&]*)&?",
     re.IGNORECASE,
@@ -56,8 +52,8 @@ class Sent:
 
     def secrets(self) -> list[str]:
         """The keys that the request carries: an error may repeat them, whatever they look like."""
-        values = [self.headers[name] for name in _SECRET_HEADERS if self.headers.get(name)]
-        secrets = [value.rpartition(" ")[2] for value in values]
+        named = [name for name in self.headers if name != "cookie" and names_secret(name)]
+        secrets = [self.headers[name].rpartition(" ")[2] for name in named if self.headers[name]]
         return secrets + [each for each in _SECRET_ARGUMENT.findall(self.target) if each]
 
     @property
