@@ -129,6 +129,24 @@ def test_the_key_in_any_header_is_known_as_a_secret(name: str) -> None:
     assert Sent("POST", "api.example.com", 443, "/v1", headers).secrets() == ["qq-1"]
 
 
+def test_cookies_are_secrets_but_say_nothing_of_who_pays() -> None:
+    """An error that repeats a cookie is masked; a new one makes no hopeless call hopeful."""
+    headers = {"cookie": "session=abc-1; theme=dark", "x-api-key": "qq-1"}
+    sent = Sent("POST", "api.example.com", 443, "/v1", headers)
+    assert sent.cookies() == ["abc-1", "dark"]
+    assert sent.account() == ("qq-1",)
+
+
+def test_a_signature_says_nothing_of_who_pays() -> None:
+    """AWS signs each send anew; what stays is whose key it is."""
+    told = "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20261124/eu/bedrock/aws4_request, Signature="
+    accounts = {
+        Sent("POST", "bedrock", 443, "/m", {"authorization": f"{told}{n}"}).account()
+        for n in ("f00", "ba4")
+    }
+    assert accounts == {("AKIDEXAMPLE",)}
+
+
 def test_a_refused_prompt_is_a_finished_answer() -> None:
     """Gemini ends a stream for a blocked prompt without a finish reason."""
     sent = Sent("POST", "generativelanguage.googleapis.com", 443, "/m:streamGenerateContent", {})

@@ -56,6 +56,18 @@ class Sent:
         secrets = [self.headers[name].rpartition(" ")[2] for name in named if self.headers[name]]
         return secrets + [each for each in _SECRET_ARGUMENT.findall(self.target) if each]
 
+    def cookies(self) -> list[str]:
+        """The values of its cookies, which an error may repeat as well."""
+        parts = self.headers.get("cookie", "").split(";")
+        return [value for part in parts if (value := part.partition("=")[2].strip())]
+
+    def account(self) -> tuple[str, ...]:
+        """Who pays: the keys, without what AWS signs anew for each send (Signature Version 4)."""
+        scheme, _, told = self.headers.get("authorization", "").partition(" ")
+        if scheme.startswith("AWS4-"):
+            return (told.partition("Credential=")[2].partition("/")[0],)
+        return tuple(self.secrets())
+
     @property
     def public_target(self) -> str:
         """The path with its query, but for a key in it: a new key makes no new request."""

@@ -102,7 +102,7 @@ def record(scope: RunScope, billed: Billed, body: bytes, line: Line) -> Way[Any]
         Stop: the call must not be made.
         Rejected: all answers that may be asked for were rejected.
     """
-    for secret in billed.sent.secrets():
+    for secret in (*billed.sent.secrets(), *billed.sent.cookies()):
         mask_from_now_on(secret)
     asked = billed.asked(body)
     if (refusal := _hopeless.get(scope, {}).get(_identity(billed, asked.key))) is not None:
@@ -164,7 +164,7 @@ def _keep(scope: RunScope, ticket: Ticket, read: answers.Read) -> Way[None]:
 
 
 def _identity(billed: Billed, step_key: str) -> _Identity:
-    return step_key, billed.sent.host, tuple(billed.sent.secrets())
+    return step_key, billed.sent.host, billed.sent.account()
 
 
 def _refused(scope: RunScope, billed: Billed, ticket: Ticket, line: Line, answer: Any) -> Way[Any]:
