@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, overload
 
+from payonce.databases import Databases
 from payonce.delivery import LOOKOUT, WAKE, current
 from payonce.effects import Way, adrive, drive, running_loop, wait_for
 from payonce.errors import ConfigError, KeyTemplateError
@@ -16,7 +17,6 @@ from payonce.handle import deliver
 from payonce.job import Job, Template
 from payonce.journal import journal_at
 from payonce.lookout import Lookout
-from payonce.model import World
 from payonce.money import Money
 from payonce.notices import Notice
 from payonce.notifying import Board, Hook
@@ -24,7 +24,6 @@ from payonce.paid import module_of, paid_step
 from payonce.policy import Breaker, Doubt, Limits
 from payonce.ready import Need
 from payonce.threads import carry_runs
-from payonce.world import Watched, world
 
 if TYPE_CHECKING:
     from payonce.capture import Capture
@@ -39,7 +38,7 @@ DEFAULT_STORE = "sqlite:///payonce.db"
 _BREAKER = Breaker()
 
 
-class Payonce:
+class Payonce(Databases):
     """One application: its jobs, its journal, and what its parked runs wait for.
 
     Nothing is opened before the first delivery, so an app may be made at import time and in a
@@ -75,11 +74,8 @@ class Payonce:
         self.journal: Journal = journal_at(self.store, clock=clock, patience=patience)
         self.failures = Rules()
         self.jobs: dict[str, Job] = {}
-        self._watched: list[Watched] = []
-        self._needs: list[Need] = []
         self._capture: Capture | None = None
-        self.watch(self.store)
-        self._unasked = len(self._watched)
+        super().__init__(self.store)
         self.lookout = Lookout(self, look_every)
         self._board = Board(self.journal)
 
@@ -326,74 +322,6 @@ class Payonce:
             self._capture.release()
             self._capture = None
 
-    def watch(self, target: Any) -> None:
-        """Wake parked runs when the schema of this database changes.
-
-        Args:
-            target: an SQLAlchemy engine (sync or async), a Django connection, a database URL, or
-                a function that opens a connection; PostgreSQL, MySQL, MariaDB or SQLite. The
-                journal's own database is watched without asking.
-
-        Raises:
-            ConfigError: the database can't be watched.
-        """
-        from payonce.preflight import watched
-
-        found = watched(target)
-        found.name = self._unique(found.name)
-        self._watched.append(found)
-
-    def schema(
-        self,
-        database: Any,
-        *expected: Any,
-        reads: Sequence[Any] = (),
-        rehearse: Sequence[Any] = (),
-        migrations: str | None = None,
-    ) -> Need:
-        """Say what a job needs of a database, for its `needs=`: nothing is paid without it.
-
-        Nothing is opened here. Only what is named is looked at, one way: a database that is
-        ahead of the code is ready.
-
-        Args:
-            database: as for `watch`.
-            expected: what the job writes: SQLAlchemy metadata, tables, mapped classes (SQLModel's
-                too) or statements, Django models, app configurations or query sets, or SQL as
-                text with `%s`, `:name`, `$1` or `?`. Rows are inserted into a table or class that
-                is named, so INSERT is needed on it; of metadata, any right will do.
-            reads: the same, for what is only read.
-            rehearse: sample writes that are done in a transaction and undone, at each look:
-                instances of models, or statements, alone or with their values as a pair. They
-                move sequences, take locks and fire triggers.
-            migrations: where to look for the migration that is missing: an `alembic.ini` or a
-                folder; by default found from the working directory.
-
-        Raises:
-            ConfigError: nothing can be made of one of these.
-        """
-        from payonce.preflight import expect
-
-        found = expect(database, expected, reads, rehearse, migrations)
-        found.name = self._unique(found.name)
-        self._needs.append(found)
-        return found
-
-    def _unique(self, name: str) -> str:
-        """A name for a watched database that no other has, without the signs that part them."""
-        name = name.replace("+", "-").replace("=", "-")
-        taken = {w.name for w in (*self._watched, *self._needs)}
-        names = (name, *(f"{name}#{n}" for n in range(2, len(taken) + 3)))
-        return next(each for each in names if each not in taken)
-
-    def world(self, job: Job) -> World:
-        """The world that this job's failures depend on, as it is now."""
-        return world(job.version, job.function, (*self._watched, *job.needs))
-
-    def watches(self, job: Job) -> bool:
-        """Whether a database is watched for this job, besides the journal's own."""
-        return len(self._watched) > self._unasked or bool(job.needs)
-
     def again(self, job: Job, arguments: bytes, loop: Any = None) -> Any:
         """Call a job with the arguments that the journal kept, as one delivery.
 
@@ -459,8 +387,7 @@ class Payonce:
         self.lookout.stop()
         self._board.flush()
         self.journal.stop()
-        for each in (*self._watched, *self._needs):
-            each.close()
+        self.close_databases()
 
 
 def _refuse_no_key(key: str, function: Callable[..., Any]) -> None:
