@@ -92,6 +92,8 @@ def give_up(
     verdict = _verdict(scope, job, found, scope.world, asks_again)
     if verdict.word == "park":
         verdict = _verdict(scope, job, found, (yield Work(lambda: app.world(job))))
+    if verdict.word == "park":
+        found = policy.settled(found, scope.run, scope.world)
     probe_in = yield from _probe_in(app, scope, job, found, verdict)
     try:
         closing = _closing(scope, verdict, found, failure, probe_in)

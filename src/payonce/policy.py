@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import Literal
 
 from payonce.errors import InDoubt, Rejected, SendsUsedUp
-from payonce.model import Attempt, Call, CallState, Diagnosis, Kind, Run, RunState, Verdict, World
+from payonce.model import (
+    Attempt,
+    Call,
+    CallState,
+    Diagnosis,
+    Kind,
+    Run,
+    RunState,
+    Verdict,
+    WakesOn,
+    World,
+)
 
 Doubt = Literal["retry", "park"]
 
@@ -21,8 +32,14 @@ REFUSED_BY_DATABASE = "refused by the database"
 STOPPED_INSIDE = "stopped inside"
 """How it starts when a call or a job inside a step was stopped, which is on record by itself."""
 
+CAME_BACK = "the same failure came back"
+"""How the reason of an unknown failure starts once it has."""
+
 _CERTAIN = (ANSWERED, REFUSED_BY_DATABASE, STOPPED_INSIDE)
 _A_MONTH = 30 * 86_400.0
+_SPACED = frozenset({Kind.THROTTLED, Kind.UNKNOWN})
+_WIDER = 15
+_ANYTHING = (WakesOn.CODE, WakesOn.SCHEMA, WakesOn.CONFIG)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +68,7 @@ class Limits:
     `attempts` per run since it was last woken; `sends` per step, hidden retries included;
     `kills` in a row at the same place; `repeats` of a step that is in doubt; `wait` seconds that
     a duplicate waits for the attempt that works; `lease` seconds; back-off from `backoff` seconds,
-    doubling, up to `backoff_most`.
+    doubling, up to `backoff_most`; 15 times as much after throttling, and after what is unknown.
     """
 
     attempts: int = 5
@@ -136,6 +153,7 @@ def hopeless(run: Run, limits: Limits) -> Diagnosis | None:
             f"last seen: {run.killed_at}",
             "killed",
             f"killed:{run.killed_at}",
+            wakes_on=(WakesOn.CODE, WakesOn.INPUT),
         )
     if run.tries > limits.attempts:
         return Diagnosis(
@@ -165,24 +183,55 @@ def after_failure(
     `world` is the one that the attempt began in: a run that would be woken by the one that is
     `now` isn't parked, for its message may be the last that comes.
     """
-    repeated = run.fingerprint == found.fingerprint and run.world == world
     stop = found.kind is Kind.DETERMINISTIC or (
-        found.kind in (Kind.UNKNOWN, Kind.STOCHASTIC) and repeated and not asks_again
+        found.kind in (Kind.UNKNOWN, Kind.STOCHASTIC)
+        and _came_back(found, run, world)
+        and not asks_again
     )
     if run.tries >= limits.attempts or (stop and not moved(world, now or world)):
         return Verdict("park", hold=hold)
-    return Verdict("retry", after=backoff(run.tries, limits, chance, at_least=found.after))
+    return Verdict("retry", after=backoff(run.tries, limits, chance, found.kind, found.after))
 
 
-def backoff(tries: int, limits: Limits, chance: float, at_least: float | None = None) -> float:
+def _came_back(found: Diagnosis, run: Run, world: World) -> bool:
+    """Has the attempt before this one failed in the same way, in the same world?"""
+    return run.fingerprint == found.fingerprint and run.world == world
+
+
+def settled(found: Diagnosis, run: Run, world: World) -> Diagnosis:
+    """What a run is parked for: a failure that nobody knew is deterministic once it came back.
+
+    What would mend it is still not known, so whatever changes may: the world wakes it, and where
+    there is nothing to be seen it is probed.
+    """
+    if found.kind is not Kind.UNKNOWN or not _came_back(found, run, world):
+        return found
+    reason = found.reason
+    if not reason.startswith(CAME_BACK):
+        reason = f"{CAME_BACK}: {reason}"
+    return replace(found, kind=Kind.DETERMINISTIC, reason=reason, wakes_on=_ANYTHING, after=None)
+
+
+def backoff(
+    tries: int,
+    limits: Limits,
+    chance: float,
+    kind: Kind = Kind.TRANSIENT,
+    at_least: float | None = None,
+) -> float:
     """Seconds to wait: exponential with full jitter, never under what the other side asked for.
 
-    Who asks for more than a month is asked again after a month.
+    What was throttled, and what nobody knows, gets a wider spacing, and never a short pause: a
+    limit counts by the minute, and an unknown failure gets one retry only. Where the other side
+    named a time the pause is spread beyond it, for it has told everybody the same; who asks for
+    more than a month is asked again after a month.
 
     Full jitter: https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/
     """
-    most: float = min(limits.backoff_most, limits.backoff * 2 ** min(60, max(0, tries - 1)))
-    return max(min(at_least or 0.0, _A_MONTH), most * chance)
+    first, least = (limits.backoff * _WIDER, 0.5) if kind in _SPACED else (limits.backoff, 0.0)
+    most: float = min(limits.backoff_most, first * 2 ** min(60, max(0, tries - 1)))
+    pause = most * (least + (1 - least) * chance)
+    return pause if at_least is None else min(at_least + most * chance, _A_MONTH)
 
 
 def standing(calls: Sequence[Call]) -> Call | None:

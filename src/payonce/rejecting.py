@@ -9,6 +9,7 @@ from typing import Any
 from payonce import unusable
 from payonce.effects import Way, drive
 from payonce.errors import OutsideRun
+from payonce.failure.libraries import NOTHING_GIVEN
 from payonce.model import Call, CallState, Diagnosis, Kind, WakesOn
 from payonce.redact import redact
 from payonce.scope import RunScope, current
@@ -50,7 +51,7 @@ def blame(
     The next attempt asks for another, as often as the step allows; `True` says that it will. What
     was raised over the job's own arguments is deterministic.
     """
-    if found.kind not in (Kind.UNKNOWN, Kind.STOCHASTIC):
+    if found.kind not in (Kind.UNKNOWN, Kind.STOCHASTIC) and found.evidence != NOTHING_GIVEN:
         return found, False
     over = unusable.refused(failure)
     if not over:

@@ -22,6 +22,9 @@ _PYDANTIC = frozenset({"pydantic_core.ValidationError", "pydantic.ValidationErro
 _COMPLETIONS = ("completion.id", "last_completion.id", "raw_response.id", "response.id")
 _OUTPUTS = ("doc", "llm_output", "failed_generation")
 _FENCED = re.compile(r"```(?:json)?\s*(.*?)\s*```", re.DOTALL)
+_TOOL_INPUTS = frozenset({"input", "args", "arguments"})
+"""Where an answer has what a model gave to a tool, as an object."""
+
 _NOTHING = object()
 
 
@@ -153,8 +156,8 @@ def _nodes(value: Any) -> Iterator[Any]:
         node = waiting.pop()
         seen += 1
         yield node
-        if isinstance(node, dict):
-            waiting += node.values()
+        if isinstance(node, dict):  # an empty object elsewhere is none of the model's making
+            waiting += [each for name, each in node.items() if each != {} or name in _TOOL_INPUTS]
         elif isinstance(node, list | tuple):
             waiting += node
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import socket
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pydantic
 import pytest
 
 from payonce.failure import classify
@@ -225,3 +228,88 @@ def test_a_client_without_a_key_waits_for_credentials() -> None:
     diagnosis = _failing(lambda: sdk.OpenAI(api_key=None))
     assert diagnosis.kind is Kind.DETERMINISTIC
     assert WakesOn.CREDENTIALS in diagnosis.wakes_on
+
+
+class Settings(pydantic.BaseModel):
+    """What a program needs to know."""
+
+    database_url: str
+
+
+@pytest.mark.parametrize(
+    ("build", "kind"),
+    [
+        (lambda: Settings(), Kind.DETERMINISTIC),
+        (lambda: Settings(**{}), Kind.DETERMINISTIC),
+        (lambda: Settings.model_validate({}), Kind.UNKNOWN),
+        (lambda: Settings.model_validate_json("{}"), Kind.UNKNOWN),
+        (lambda: pydantic.TypeAdapter(Settings).validate_python({}), Kind.UNKNOWN),
+        (lambda: pydantic.TypeAdapter(list[Settings]).validate_json("[{}]"), Kind.UNKNOWN),
+        (lambda: Settings(url=""), Kind.UNKNOWN),  # type: ignore[call-arg]
+        (lambda: Settings(database_url=1), Kind.UNKNOWN),  # type: ignore[arg-type]
+    ],
+)
+def test_a_model_that_was_built_from_nothing(build: Callable[[], object], kind: Kind) -> None:
+    """A configuration is missing, or the code forgot it; what was read may be an answer."""
+    found = _failing(build)
+    assert found.kind is kind
+    if kind is Kind.DETERMINISTIC:
+        assert found.reason == "Settings got nothing, and lacks database_url"
+        assert found.wakes_on == (WakesOn.CONFIG, WakesOn.CODE)
+
+
+DJANGO = """
+import django
+from django.conf import settings
+SQLITE = {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}
+settings.configure(DATABASES={"default": SQLITE}, DEFAULT_AUTO_FIELD="django.db.models.AutoField")
+django.setup()
+from django.db import connection, models, transaction
+from payonce import classify
+
+class Course(models.Model):
+    outline = models.TextField()
+    class Meta:
+        app_label, db_table = "school", "courses"
+
+class Log(models.Model):
+    class Meta:
+        app_label, db_table = "school", "log"
+
+def at_once():
+    Course.objects.create(outline="")
+
+def while_it_is_handled():
+    try:
+        Course.objects.create(outline="")
+    except Exception:
+        Log.objects.create()
+
+def swallowed():
+    try:
+        Course.objects.create(outline="")
+    except Exception:
+        pass
+    Log.objects.create()
+
+connection.cursor().execute("CREATE TABLE courses (id INTEGER PRIMARY KEY)")
+connection.cursor().execute("CREATE TABLE log (id INTEGER PRIMARY KEY)")
+for job in (at_once, while_it_is_handled, swallowed):
+    try:
+        with transaction.atomic():
+            job()
+    except Exception as exc:
+        print(type(exc).__name__, classify(exc).kind, classify(exc).evidence.split(":")[0])
+"""
+
+
+def test_what_django_says_after_a_failure_that_was_swallowed_stays_open() -> None:
+    """The missing column parks at once, unless the code had caught it and gone on."""
+    done = subprocess.run(
+        [sys.executable, "-c", DJANGO], capture_output=True, text=True, timeout=120, check=True
+    )
+    assert done.stdout.splitlines() == [
+        "OperationalError deterministic SQLITE_ERROR",
+        "TransactionManagementError deterministic SQLITE_ERROR",
+        "TransactionManagementError unknown SQLITE_ERROR",
+    ]

@@ -10,7 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from payonce import InDoubt, Rejected, SendsUsedUp
-from payonce.model import Call, CallState, Diagnosis, Kind, Payload, Run, RunState, Verdict, World
+from payonce.model import (
+    Call,
+    CallState,
+    Diagnosis,
+    Kind,
+    Payload,
+    Run,
+    RunState,
+    Verdict,
+    WakesOn,
+    World,
+)
 from payonce.policy import (
     ANSWERED,
     REFUSED_BY_DATABASE,
@@ -22,6 +33,7 @@ from payonce.policy import (
     hopeless,
     may_send,
     open_doubt,
+    settled,
     standing,
 )
 
@@ -148,25 +160,83 @@ def _diagnosis(kind: Kind, after: float | None = None) -> Diagnosis:
 )
 @pytest.mark.parametrize("hold", [True, False])
 def test_after_a_failure(kind: Kind, changes: dict[str, Any], word: str, hold: bool) -> None:
-    """What can't get better is parked at once; what could is tried again, capped."""
+    """What can't get better is parked at once; what could is tried again, capped.
+
+    A limit, and what nobody knows, is given 15 times as long, and never less than half of that.
+    """
+    spaced = kind in (Kind.THROTTLED, Kind.UNKNOWN)
     verdict = after_failure(
         _diagnosis(kind), replace(RUN, **changes), WORLD, Limits(), hold=hold, chance=0.5
     )
     assert verdict == (
         Verdict("park", hold=hold)
         if word == "park"
-        else Verdict("retry", 0.5 * 2 ** (changes.get("tries", 1) - 1))
+        else Verdict("retry", (11.25 if spaced else 0.5) * 2 ** (changes.get("tries", 1) - 1))
     )
 
 
-@given(st.integers(0, 1000), st.floats(0, 1, exclude_max=True), st.none() | st.floats(0, 10**6))
-def test_a_pause_keeps_its_bounds(tries: int, chance: float, asked: float | None) -> None:
-    """Never longer than the cap, never shorter than what the other side asked for."""
+CHANCES = st.floats(0, 1, exclude_max=True)
+TRIES = st.integers(0, 1000)
+KINDS = st.sampled_from(list(Kind))
+
+
+@given(TRIES, CHANCES)
+def test_full_jitter_spreads_over_the_whole_pause(tries: int, chance: float) -> None:
+    """From nothing up to the doubled back-off, and to the cap: in proportion to the chance."""
     limits = Limits(backoff=2.0, backoff_most=300.0)
-    pause = backoff(tries, limits, chance, at_least=asked)
-    assert (asked or 0) <= pause <= max(300.0, asked or 0)
-    if tries <= 1:
-        assert pause <= max(2.0, asked or 0)
+    most = min(300.0, 2.0 * 2.0 ** max(0, tries - 1))
+    assert backoff(tries, limits, 0.0) == 0.0
+    assert backoff(tries, limits, chance) == pytest.approx(most * chance)
+    assert backoff(tries, limits, chance) <= most
+
+
+@given(TRIES, CHANCES, st.sampled_from([Kind.THROTTLED, Kind.UNKNOWN]))
+def test_a_limit_and_the_unknown_are_never_tried_again_at_once(
+    tries: int, chance: float, kind: Kind
+) -> None:
+    """Their pauses lie in the upper half of 15 times the back-off, and keep the same cap."""
+    limits = Limits(backoff=2.0, backoff_most=300.0)
+    most = min(300.0, 30.0 * 2.0 ** max(0, tries - 1))
+    pause = backoff(tries, limits, chance, kind)
+    assert most / 2 <= pause <= most
+    assert pause == pytest.approx(most / 2 + most / 2 * chance)
+
+
+@given(TRIES, CHANCES, KINDS, st.floats(0, 10**6))
+def test_what_the_other_side_asked_for_is_the_least(
+    tries: int, chance: float, kind: Kind, asked: float
+) -> None:
+    """Nobody comes before that time, and not all who were told it come in that moment."""
+    limits = Limits(backoff=2.0, backoff_most=300.0)
+    pauses = [backoff(tries, limits, each, kind, asked) for each in (0.0, chance, 0.999)]
+    assert asked == pauses[0] <= pauses[1] <= asked + 300.0
+    assert asked < pauses[2]
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes", "settles"),
+    [
+        (Kind.UNKNOWN, {"fingerprint": "f"}, True),
+        (Kind.UNKNOWN, {"fingerprint": "other"}, False),
+        (Kind.UNKNOWN, {"fingerprint": "f", "world": World("0", "db=a")}, False),
+        (Kind.TRANSIENT, {"fingerprint": "f"}, False),
+        (Kind.STOCHASTIC, {"fingerprint": "f"}, False),
+        (Kind.DETERMINISTIC, {"fingerprint": "f"}, False),
+    ],
+)
+def test_what_nobody_knows_is_deterministic_once_it_came_back(
+    kind: Kind, changes: dict[str, Any], settles: bool
+) -> None:
+    """By the same fingerprint in the same world, and with a reason that says so."""
+    found = _diagnosis(kind)
+    told = settled(found, replace(RUN, **changes), WORLD)
+    if settles:
+        assert told.kind is Kind.DETERMINISTIC
+        assert told.reason == "the same failure came back: why"
+        assert {WakesOn.CODE, WakesOn.SCHEMA} <= set(told.wakes_on)
+        assert settled(replace(told, kind=Kind.UNKNOWN), replace(RUN, **changes), WORLD) == told
+    else:
+        assert told == found
 
 
 @pytest.mark.parametrize(

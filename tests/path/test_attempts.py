@@ -12,6 +12,8 @@ from tests.journal.stores import Clock
 from tests.path.looking import calls, only_run
 
 from payonce import Parked, Payonce, RetryLater
+from payonce.journal.protocol import RunFilter
+from payonce.model import Kind, WakesOn
 
 DIES = """
 import os, signal, sys
@@ -74,7 +76,7 @@ def test_the_back_off_doubles_up_to_its_cap(app: Payonce, clock: Clock) -> None:
 
 
 def test_an_unknown_failure_gets_one_more_chance(app: Payonce, clock: Clock) -> None:
-    """The same unknown failure twice in the same world parks the run."""
+    """The same unknown failure twice in the same world is deterministic, and parks the run."""
 
     @app.job(key="k")
     def job() -> None:
@@ -85,7 +87,11 @@ def test_an_unknown_failure_gets_one_more_chance(app: Payonce, clock: Clock) -> 
     clock.move(3600)
     with pytest.raises(Parked) as parked:
         job()
-    assert parked.value.kind == "unknown"
+    assert parked.value.kind == "deterministic"
+    assert parked.value.reason == "the same failure came back: what is this"
+    (summary,) = app.journal.runs(RunFilter())
+    assert summary.run.kind is Kind.DETERMINISTIC
+    assert {WakesOn.CODE, WakesOn.SCHEMA} <= set(summary.run.wakes_on)
 
 
 def test_a_deterministic_failure_gets_none(app: Payonce, tmp_path: Path) -> None:

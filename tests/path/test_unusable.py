@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import anthropic
 import openai
 import pydantic
 import pytest
@@ -168,6 +169,73 @@ def test_what_came_from_elsewhere_blames_no_receipt(
     assert [word(course, 1), word(course, 1)] == ["RetryLater", "Parked"]
     assert [call.rejected for call in _calls(app)] == [False]
     assert provider.billed("title") == 1
+
+
+def _take_apart(text: str) -> Outline:
+    return Outline(**json.loads(text))
+
+
+@pytest.mark.parametrize("parse", [_take_apart, Outline.model_validate_json])
+def test_an_answer_without_anything_in_it_is_asked_again(
+    app: payonce.Payonce,
+    provider: MeteredProvider,
+    gpt: openai.OpenAI,
+    parse: Callable[[str], Outline],
+) -> None:
+    """A model that answers `{}` is told from a model that was given nothing by its receipt."""
+    provider.fail("outline", reply("{}"))
+    provider.fail("outline", reply(GOOD))
+
+    course = _job(app, lambda: f"{_ask(gpt, 'title')} {parse(_ask(gpt, 'outline'))}")
+    assert word(course, 1) == "RetryLater"
+    assert _run(app).kind is Kind.STOCHASTIC
+    assert "7" in course(1)
+    assert (provider.billed("outline"), provider.billed("title")) == (2, 1)
+
+
+def test_a_tool_call_without_arguments_is_asked_again(
+    app: payonce.Payonce, provider: MeteredProvider
+) -> None:
+    """Anthropic has them as an object, which only the model can have left empty."""
+    tool: Any = {"name": "outline", "description": "", "input_schema": {"type": "object"}}
+
+    def work() -> Any:
+        with anthropic.Anthropic(base_url=provider.anthropic_url, api_key="sk-metered") as claude:
+            message = claude.messages.create(
+                model="claude-opus-5",
+                max_tokens=100,
+                messages=[{"role": "user", "content": "[outline]"}],
+                tools=[tool],
+                tool_choice={"type": "tool", "name": "outline"},
+            )
+        (block,) = [each for each in message.content if each.type == "tool_use"]
+        assert block.input == {}
+        return Outline(**block.input)
+
+    course = _job(app, work)
+    assert word(course, 1) == "RetryLater"
+    assert [call.rejected for call in _calls(app)] == [True]
+
+
+def test_a_model_that_is_given_nothing_blames_no_receipt(
+    app: payonce.Payonce, provider: MeteredProvider, gpt: openai.OpenAI
+) -> None:
+    """Settings without their variable: the empty objects that an answer has anyway don't count."""
+
+    def work() -> Any:
+        assert '"metadata": {}' in _answer(gpt)
+        return Outline()  # type: ignore[call-arg]
+
+    course = _job(app, work)
+    assert word(course, 1) == "Parked"
+    assert [call.rejected for call in _calls(app)] == [False]
+    assert _run(app).reason == "Outline got nothing, and lacks chapters"
+    assert [each.value for each in _run(app).wakes_on] == ["config", "code"]
+
+
+def _answer(gpt: openai.OpenAI) -> str:
+    raw = gpt.responses.with_raw_response.create(model="gpt-5", input="[title]")
+    return json.dumps(json.loads(raw.content))
 
 
 def test_a_streamed_answer_is_found_too(

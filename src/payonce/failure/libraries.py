@@ -6,6 +6,7 @@ top-level package and the class. A class decides last, and only where all of its
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from payonce.chain import Link
@@ -151,6 +152,15 @@ _PEP_249: dict[str, Row] = {
     "InterfaceError": (Kind.UNKNOWN, NOTHING),
 }
 
+NOTHING_GIVEN = "pydantic: nothing given"
+"""The evidence of a model that was built from nothing at all: settings without a variable, say."""
+
+_ERRORS = re.compile(r"(?P<count>\d+) validation errors? for (?P<title>\S+)$", re.MULTILINE)
+_LACKS = re.compile(
+    r"^(?P<field>[^\s.]+)\n  .* \[type=missing, input_value=\{\}, input_type=dict\]$", re.MULTILINE
+)
+_BUILT = ("pydantic.main", "BaseModel.__init__")
+
 _ANSWER_PARSERS = (
     "openai.lib.", "openai._response", "openai._models", "anthropic.lib.",
     "anthropic._response", "anthropic._models", "instructor.", "langchain_core.output_parsers",
@@ -223,7 +233,26 @@ def _answer_or(link: Link, short: str, row: Row) -> Finding:
             return _finding(link, (Kind.STOCHASTIC, NOTHING))
         if any(module.startswith("pydantic_settings.") for module in modules):
             return _finding(link, (Kind.DETERMINISTIC, CONFIG))
+        return _judge_nothing_given(link) or _finding(link, row)
     return _finding(link, row)
+
+
+def _judge_nothing_given(link: Link) -> Finding | None:
+    """A model that was built, not read from a document, and got none of its fields.
+
+    Only settings and code do that. A live exception says by its traceback that a model was built;
+    one that was recorded has none. An answer `{}` that was taken apart first looks the same:
+    whoever knows the answers looks there first.
+    """
+    head = _ERRORS.match(link.message)
+    fields = _LACKS.findall(link.message)
+    if head is None or len(fields) != int(head["count"]):
+        return None
+    frames = [(module, function) for module, function, _ in link.frames()]
+    if frames and frames[-1] != _BUILT:
+        return None
+    says = f"{head['title']} got nothing, and lacks {', '.join(fields)}"
+    return Finding(Rank.LIBRARY, Kind.DETERMINISTIC, NOTHING_GIVEN, CONFIG + CODE, says)
 
 
 def _judge_driver(link: Link, row: Row) -> Finding:

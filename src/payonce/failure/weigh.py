@@ -110,6 +110,8 @@ def _by_evidence(chain: Chain, depth: int) -> Found:
     if found is None or follow_on or found[1].rank >= Rank.LIBRARY:
         found = _better(found, _weigh(chain.background, depth))
     first = chain.links[0]
+    if found is not None and any(_was_swallowed(link) for link in chain.links):
+        return _open_again(found)
     return found or (first, Finding(Rank.WRAPPER, Kind.UNKNOWN, _bare_evidence(first)))
 
 
@@ -160,10 +162,26 @@ def _that_asks_most(found: list[Found]) -> Found | None:
     A bare `KeyError` beside a time-out may be its fallout, so it is not trusted to be more.
     """
     first = min(found, key=lambda each: _ASKS_MOST.index(each[1].kind), default=None)
-    if first is None or first[1].kind is not Kind.DETERMINISTIC or first[1].rank < Rank.LIBRARY:
+    if first is None or first[1].rank < Rank.LIBRARY:
         return first
     passes = any(each[1].kind in (Kind.TRANSIENT, Kind.THROTTLED) for each in found)
-    return (first[0], replace(first[1], kind=Kind.UNKNOWN, wakes_on=())) if passes else first
+    return _open_again(first) if passes else first
+
+
+def _was_swallowed(link: Link) -> bool:
+    """Whether the first error was caught, and the code went on: what it was for isn't known.
+
+    A follow-on that is raised while the first error is still being handled hides nothing.
+    """
+    cause, handled = link.exc.__cause__, link.exc.__context__
+    return cause is not None and cause is not handled and _is_follow_on(link)
+
+
+def _open_again(found: Found) -> Found:
+    link, finding = found
+    if finding.kind is not Kind.DETERMINISTIC or finding.rank is Rank.OWN:
+        return found
+    return link, replace(finding, kind=Kind.UNKNOWN, wakes_on=())
 
 
 def _is_follow_on(link: Link) -> bool:
