@@ -14,16 +14,18 @@ from payonce.effects import Way, adrive, drive, running_loop, wait_for
 from payonce.errors import ConfigError, KeyTemplateError
 from payonce.failure.rules import Rules
 from payonce.handle import deliver
-from payonce.job import Job, Template
+from payonce.job import Arguments, Job, Template
 from payonce.journal import journal_at
 from payonce.lookout import Lookout
 from payonce.money import Money
 from payonce.notices import Notice
 from payonce.notifying import Board, Hook
+from payonce.observing import Observer, flush
 from payonce.paid import module_of, paid_step
 from payonce.policy import Breaker, Doubt, Limits
 from payonce.ready import Need
 from payonce.threads import carry_runs
+from payonce.watching import delivering
 
 if TYPE_CHECKING:
     from payonce.capture import Capture
@@ -78,6 +80,7 @@ class Payonce(Databases):
         super().__init__(self.store)
         self.lookout = Lookout(self, look_every)
         self._board = Board(self.journal)
+        self.observer: Observer | None = None
 
     def __repr__(self) -> str:
         return f"Payonce({self.store!r})"
@@ -156,14 +159,14 @@ class Payonce(Databases):
             @wraps(function)
             async def acall(*args: P.args, **kwargs: P.kwargs) -> Any:
                 self._begin(asynchronous=True)
-                return await adrive(deliver(self, job, job.bind(args, kwargs)))
+                return await adrive(self._delivered(job, job.bind(args, kwargs)))
 
             return acall  # type: ignore[return-value]
 
         @wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> Any:
             self._begin()
-            return drive(deliver(self, job, job.bind(args, kwargs)))
+            return drive(self._delivered(job, job.bind(args, kwargs)))
 
         return call
 
@@ -332,7 +335,7 @@ class Payonce(Databases):
             NotKept: the journal doesn't have all that the job takes.
             NotDone: as the job itself.
         """
-        way: Way[Any] = deliver(self, job, job.again(arguments))
+        way = self._delivered(job, job.again(arguments))
         if not job.is_async:
             return drive(way)
         return wait_for(adrive(way), loop)
@@ -347,6 +350,19 @@ class Payonce(Databases):
                 webhooks, chats and e-mail. The log is told in any case.
         """
         self._board.add(hook)
+
+    def observe(self, observer: Observer) -> None:
+        """Let deliveries, attempts and calls be observed while they last; of two the later does.
+
+        Args:
+            observer: `payonce.otel.OpenTelemetry` makes spans and metrics of them. What it raises
+                is logged, and harms no run.
+        """
+        self.observer = observer
+
+    def _delivered(self, job: Job, arguments: Arguments) -> Way[Any]:
+        way: Way[Any] = deliver(self, job, arguments)
+        return way if self.observer is None else delivering(self.observer, job, arguments, way)
 
     def tell(self, notice: Notice) -> None:
         """Put up a notice; it returns at once, and never raises."""
@@ -387,6 +403,7 @@ class Payonce(Databases):
         self.lookout.stop()
         self._board.flush()
         self.journal.stop()
+        flush(self.observer)
         self.close_databases()
 
 

@@ -7,10 +7,10 @@ its verdict there. The scope is one mutable object, so that it is seen through c
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from payonce.model import Delivery, Verdict
 
@@ -23,10 +23,14 @@ _scope: ContextVar[DeliveryScope | None] = ContextVar("payonce_delivery", defaul
 
 @dataclass(slots=True)
 class DeliveryScope:
-    """One delivery and the verdict so far: of several jobs', the one that asks the most."""
+    """One delivery and the verdict so far: of several jobs', the one that asks the most.
+
+    `carrier` is what else came with it (headers): looked at for a trace's context, never stored.
+    """
 
     delivery: Delivery
     verdict: Verdict | None = None
+    carrier: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def note(self, verdict: Verdict) -> None:
         """Take a job's verdict into account."""
@@ -35,9 +39,11 @@ class DeliveryScope:
 
 
 @contextmanager
-def receiving(delivery: Delivery) -> Iterator[DeliveryScope]:
+def receiving(
+    delivery: Delivery, carrier: Mapping[str, str] | None = None
+) -> Iterator[DeliveryScope]:
     """Handle one delivery: jobs called inside belong to it."""
-    scope = DeliveryScope(delivery)
+    scope = DeliveryScope(delivery, carrier=carrier or {})
     token = _scope.set(scope)
     try:
         yield scope

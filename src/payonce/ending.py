@@ -216,6 +216,7 @@ def _closing(
     after = probe_in if verdict.word == "park" else verdict.after or 0.0
     parks = verdict.word == "park"
     trace = "".join(traceback.format_exception(failure))
+    scope.seen.diagnosed(found)
     return Closing(
         run_id=scope.run_id,
         attempt=scope.attempt,

@@ -20,6 +20,7 @@ from payonce.job import Job
 from payonce.journal.protocol import Closing, Journal, Opening
 from payonce.model import Diagnosis, Kind, Run, RunState, Trouble, World
 from payonce.notices import Notice
+from payonce.observing import Observer
 from payonce.policy import Door
 from payonce.scope import RunScope
 
@@ -40,6 +41,10 @@ class App(Protocol):
     @property
     def failures(self) -> Rules:
         """The user's own rules of classification."""
+
+    @property
+    def observer(self) -> Observer | None:
+        """What its deliveries are observed by."""
 
     def world(self, job: Job) -> World:
         """The world as it is now."""

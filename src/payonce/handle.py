@@ -24,6 +24,7 @@ from payonce.model import Verdict
 from payonce.ready import require
 from payonce.scope import RunScope, entered
 from payonce.scope import current as inner
+from payonce.watching import observed
 
 
 def deliver(app: App, job: Job, arguments: Arguments) -> Way[Any]:
@@ -46,7 +47,7 @@ def deliver(app: App, job: Job, arguments: Arguments) -> Way[Any]:
 
 def work(app: App, job: Job, arguments: Arguments, scope: RunScope) -> Way[Finished]:
     """Let the user's function work, under a lease that is renewed, and close the run."""
-    with renewed(scope), entered(scope):
+    with renewed(scope), entered(scope), observed(app.observer, scope):
         try:
             refuse_hopeless(scope)
             yield from require(scope, job.needs)

@@ -197,7 +197,7 @@ def _pay(
     if step.takes_key:
         kwargs = {**kwargs, IDEMPOTENCY_KEY: ticket.idempotency_key}
     try:
-        with within(ticket.call.id):
+        with within(ticket.call.id), scope.seen.inside(ticket.call):
             value = yield Invoke(lambda: step.function(*args, **kwargs))
     except BaseException as exc:
         state, why = _fate(exc)

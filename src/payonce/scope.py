@@ -18,6 +18,7 @@ from typing import Any
 from payonce.errors import LeaseLost, Stop
 from payonce.journal.protocol import Journal
 from payonce.model import Call, Run, Trouble, World
+from payonce.observing import UNSEEN, Seen
 from payonce.policy import Limits
 from payonce.unused import Unused
 
@@ -48,6 +49,7 @@ class RunScope:
         self.completed = False
         self.warned_of_processes = False
         self.outer: RunScope | None = None
+        self.seen: Seen = UNSEEN
         self.at_step: str | None = None
         self.parents = {call.parent_id for call in calls if call.parent_id is not None}
         self.unused = Unused(calls, run.attempt)

@@ -77,6 +77,7 @@ def begin(scope: RunScope, asked: Asked) -> Way[Ticket]:
         scope.free(asked.key, occurrence)
         raise
     scope.at_step = asked.name
+    scope.seen.begun(ticket.call)
     return ticket
 
 
@@ -199,6 +200,7 @@ def complete(scope: RunScope, ticket: Ticket, receipt: Receipt) -> Way[Call]:
         model=receipt.model or call.model,
         usage=receipt.usage,
         cost_nanos=receipt.cost_nanos,
+        currency=receipt.currency,
         ended_at=scope.journal.now(),
     )
     try:
@@ -213,6 +215,7 @@ def complete(scope: RunScope, ticket: Ticket, receipt: Receipt) -> Way[Call]:
         )
     finally:  # a cancelled caller doesn't wait for the receipt, but it is being written
         scope.record(paid)
+        scope.seen.ended(paid)
         scope.unused.ended(paid)
     return paid
 
@@ -225,6 +228,7 @@ def fail(scope: RunScope, ticket: Ticket, state: CallState, reason: str) -> None
     call = ticket.call
     scope.journal.end(call.id, _intent_of(call), state, reason).later()
     scope.record(replace(call, state=state, reason=reason))
+    scope.seen.ended(replace(call, state=state, reason=reason))
     scope.unused.ended(call)
     scope.free(call.step_key, call.occurrence)
 
@@ -235,6 +239,7 @@ def reject(scope: RunScope, call: Call, reason: str) -> Way[None]:
         yield scope.journal.reject(call.id, reason)
     finally:  # a cancelled caller doesn't wait for it, but it is being written
         scope.record(replace(call, rejected=True, reason=reason))
+        scope.seen.rejected(call)
         scope.free(call.step_key, call.occurrence)
 
 

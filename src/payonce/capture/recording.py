@@ -114,7 +114,8 @@ def record(scope: RunScope, billed: Billed, body: bytes, line: Line) -> Way[Any]
     if ticket.receipt is not None:
         return _replayed(scope, billed, ticket, line)
     try:
-        answer = yield Invoke(line.send)
+        with scope.seen.inside(ticket.call):
+            answer = yield Invoke(line.send)
     except BaseException as exc:
         return _unanswered(scope, billed, ticket, line, exc)
     return (yield from _answered(scope, billed, ticket, line, answer))

@@ -41,7 +41,7 @@ class DeliveryMiddleware:
         return _InContext(self._handle(environ, start_response))
 
     def _handle(self, environ: Environ, start_response: StartResponse) -> Generator[bytes]:
-        with receiving(self._read(environ)) as delivery:
+        with receiving(*self._read(environ)) as delivery:
             outgoing = _Outgoing(delivery, start_response)
             try:
                 yield from outgoing.run(self.inner, environ)
@@ -59,7 +59,7 @@ class DeliveryMiddleware:
                 else:
                     yield from outgoing.release()
 
-    def _read(self, environ: Environ) -> Delivery:
+    def _read(self, environ: Environ) -> tuple[Delivery, profiles.Headers]:
         headers = {
             name[5:].replace("_", "-").lower(): str(value)
             for name, value in environ.items()
@@ -69,7 +69,7 @@ class DeliveryMiddleware:
         if self.profile.reads_body and profiles.readable(length):
             body = environ["wsgi.input"].read(int(length))
             environ["wsgi.input"] = BytesIO(body)
-        return profiles.read(self.profile, headers, body)
+        return profiles.read(self.profile, headers, body), headers
 
 
 class _InContext:

@@ -1,0 +1,136 @@
+"""Edge: spans and metrics of OpenTelemetry, by its API alone: the SDK and exporters are the user's.
+
+    spans      the kinds of spans, and what is written on each
+    metrics    the instruments, and what is counted by what
+    genai      a captured call in the words of the GenAI conventions
+    usage      a provider's own usage object as numbers of tokens
+    ending     spans are ended aside: an exporter that hangs holds nobody up
+
+Sources of names, as of November 2026: the semantic conventions of OpenTelemetry for GenAI
+(https://github.com/open-telemetry/semantic-conventions-genai) and for messaging. What these don't
+have is called `payonce.…`.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
+
+import payonce
+from payonce.errors import ConfigError
+from payonce.otel.ending import Ending
+from payonce.otel.metrics import Metrics
+from payonce.otel.spans import Spans
+from payonce.sights import Begun, CallSeen, Ended, Word
+
+if TYPE_CHECKING:
+    from opentelemetry.context import Context
+    from opentelemetry.metrics import MeterProvider
+    from opentelemetry.trace import Span, TracerProvider
+
+__all__ = ["OpenTelemetry"]
+
+
+class OpenTelemetry:
+    """An observer for `app.observe` that makes spans and metrics.
+
+    Args:
+        tracer_provider: where spans go; by default OpenTelemetry's global one.
+        meter_provider: where metrics go; by default the global one.
+        gen_ai: whether captured calls are told of in the GenAI conventions, too; False where an
+            instrumentation of the SDKs does that already, whose tokens would be counted twice.
+        tenants: whether metrics are told apart by tenant; False where there are very many.
+
+    Raises:
+        ConfigError: OpenTelemetry's API is not installed.
+    """
+
+    def __init__(
+        self,
+        *,
+        tracer_provider: TracerProvider | None = None,
+        meter_provider: MeterProvider | None = None,
+        gen_ai: bool = True,
+        tenants: bool = True,
+    ) -> None:
+        try:
+            from opentelemetry import metrics, trace
+        except ImportError as exc:
+            raise ConfigError(
+                f"payonce.otel.OpenTelemetry needs OpenTelemetry's API: {exc}",
+                'Install it: pip install "payonce[otel]".',
+            ) from exc
+        named = ("payonce", payonce.__version__)
+        self._ending = Ending()
+        self._spans = Spans(trace.get_tracer(*named, tracer_provider), gen_ai=gen_ai)
+        self._metrics = Metrics(
+            metrics.get_meter(*named, meter_provider), gen_ai=gen_ai, tenants=tenants
+        )
+
+    def __repr__(self) -> str:
+        return "OpenTelemetry()"
+
+    def begin(self, what: Begun) -> _Watch:
+        """Start a span."""
+        span, context = self._spans.start(what)
+        return _Watch(what, span, context, self._spans, self._metrics, self._ending)
+
+    def note(self, what: CallSeen, word: Word) -> None:
+        """An event on the span that is current; it has no time of its own."""
+        self._spans.note(what, word)
+        self._metrics.note(what, word)
+
+    def flush(self, seconds: float = 5.0) -> bool:
+        """End the spans that wait for it; False where that takes longer.
+
+        The SDK's own processors keep spans back as well: flush those by their providers.
+        """
+        return self._ending.flush(seconds)
+
+
+class _Watch:
+    """A span, from its start to its end."""
+
+    def __init__(
+        self,
+        what: Begun,
+        span: Span,
+        context: Context,
+        spans: Spans,
+        metrics: Metrics,
+        ending: Ending,
+    ) -> None:
+        self._what, self._span, self._context = what, span, context
+        self._spans, self._metrics, self._ending = spans, metrics, ending
+        self._began = time.perf_counter()
+
+    def inside(self) -> AbstractContextManager[object]:
+        """Make the span the current one."""
+        return _Attached(self._context)
+
+    def end(self, how: Ended) -> None:
+        """Count what there is to count, and let the span end aside."""
+        seconds = time.perf_counter() - self._began
+        self._metrics.ended(self._what, how, seconds, self._context)
+        if self._span.is_recording():
+            told = self._spans.told(self._what, how)
+            self._ending.put(self._span, told, how.error, time.time_ns())
+
+
+class _Attached:
+    """A context that is the current one for a while, in the thread or task that enters it."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._token: Any = None
+
+    def __enter__(self) -> None:
+        from opentelemetry.context import attach
+
+        self._token = attach(self._context)
+
+    def __exit__(self, *_: object) -> None:
+        from opentelemetry.context import detach
+
+        detach(self._token)
