@@ -43,13 +43,15 @@ class _Observed(Seen):
         self._diagnosis: Diagnosis | None = None
 
     def begin(self) -> Watch | None:
-        """The attempt itself; what the one before it has left in doubt is told of here."""
-        watch = begin(self._observer, AttemptSeen(self._whose, self._scope.world.code))
+        """The attempt itself."""
+        return begin(self._observer, AttemptSeen(self._whose, self._scope.world.code))
+
+    def look_back(self) -> None:
+        """What the attempt before it has left in doubt, without having told."""
         for call in self._scope.all_known():
             lost = call.state is CallState.IN_DOUBT and call.reason in (LOST, OUTLIVED)
             if lost and call.attempt == self._scope.attempt - 1:
                 self._note(call, "lost")
-        return watch
 
     def begun(self, call: Call) -> None:
         if call.state is CallState.INTENDED:
@@ -97,6 +99,7 @@ def observed(observer: Observer | None, scope: RunScope) -> Iterator[None]:
     seen = scope.seen = _Observed(observer, scope)
     watch = seen.begin()
     with NOTHING if watch is None else inside(watch):
+        seen.look_back()
         try:
             yield
         except BaseException as raised:

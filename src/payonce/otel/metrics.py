@@ -116,7 +116,7 @@ class Metrics:
                 self._rejections.add(1, by)
                 _money(self._waste, call, by)
             case "lost":
-                self._calls.add(1, by | {"payonce.call.state": CallState.IN_DOUBT.value})
+                self._sent(call, self._whose(what.whose), CallState.IN_DOUBT, None)
             case "found":
                 self._paid(call, by, encloses=what.encloses)
 
@@ -131,13 +131,17 @@ class Metrics:
     def _called(
         self, by: By, begun: Call, how: CallEnded, seconds: float, context: Context
     ) -> None:
-        call, by = how.call, by | _asked(begun)
+        call = how.call
         if not how.encloses:
-            self._calls.add(1, by | {"payonce.call.state": call.state.value}, context)
+            self._sent(begun, by, call.state, context)
         if call.state is CallState.PAID:
-            self._paid(call, by, encloses=how.encloses)
+            self._paid(call, by | _asked(call), encloses=how.encloses)
         if self._gen_ai and (asked := described(begun)) is not None:
             self._conventionally(asked, begun, how, seconds, context)
+
+    def _sent(self, call: Call, by: By, state: CallState, context: Context | None) -> None:
+        by = by | _asked(call, "gen_ai.request.model") | {"payonce.call.state": state.value}
+        self._calls.add(1, by, context)
 
     def _paid(self, call: Call, by: By, *, encloses: bool) -> None:
         if call.cost_nanos is not None:
@@ -180,14 +184,14 @@ class Metrics:
         return by
 
 
-def _asked(call: Call) -> By:
+def _asked(call: Call, model: str = "gen_ai.response.model") -> By:
     """By what calls are told apart: a provider and a model, another host, or a step."""
     if call.source != "capture":
         return {"payonce.step": call.name}
     if (asked := described(call)) is None:
         return {"server.address": host_of(call)}
     by = {"gen_ai.provider.name": asked.provider, "gen_ai.operation.name": asked.operation}
-    return by | {"gen_ai.request.model": call.model} if call.model else by
+    return by | {model: call.model} if call.model else by
 
 
 def _verdict(how: Outcome) -> By:
