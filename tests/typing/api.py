@@ -23,6 +23,7 @@ from payonce import (
 )
 from payonce.notices import BreakerOpened, Notice
 from payonce.notify import Apprise
+from payonce.otel import OpenTelemetry
 from payonce.queues.asgi import DeliveryMiddleware
 from payonce.testing import AtLeastOnceQueue, MeteredProvider, call_tool, hold, refusals
 
@@ -30,6 +31,7 @@ app = Payonce("sqlite:///payonce.db", version="1", lease=30.0, look_every=60.0)
 app.start()
 app.watch("sqlite:///courses.db")
 app.notify(Apprise("jsons://hooks.example.com/payonce"))
+app.observe(OpenTelemetry(gen_ai=False, tenants=True))
 
 
 def page(notice: Notice) -> None:
