@@ -23,6 +23,7 @@ from payonce.notifying import Board, Hook
 from payonce.observing import Observer, flush
 from payonce.paid import module_of, paid_step
 from payonce.policy import Breaker, Doubt, Limits
+from payonce.pricing import Prices
 from payonce.ready import Need
 from payonce.threads import carry_runs
 from payonce.watching import delivering
@@ -75,6 +76,7 @@ class Payonce(Databases):
         self.lease = lease
         self.journal: Journal = journal_at(self.store, clock=clock, patience=patience)
         self.failures = Rules()
+        self.prices = Prices()
         self.jobs: dict[str, Job] = {}
         self._capture: Capture | None = None
         super().__init__(self.store)

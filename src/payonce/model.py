@@ -180,7 +180,8 @@ class Intent:
 class Receipt:
     """The durable outcome of a paid call: the answer, its usage and its cost.
 
-    `usage` is the provider's own object; `cost_nanos` stays None where the price is not known.
+    `usage` is the provider's own object, with its `service_tier` and the `server_tools` that it ran
+    where the answer tells of those elsewhere; `cost_nanos` stays None where the price is not known.
     """
 
     answer: Payload

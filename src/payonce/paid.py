@@ -18,6 +18,7 @@ from payonce.job import Template, hints_of, is_default, refuse_generator
 from payonce.model import Call, CallState, Receipt
 from payonce.money import Money
 from payonce.policy import STOPPED_INSIDE, Doubt
+from payonce.pricing import Prices
 from payonce.redact import redact
 from payonce.scope import RunScope, current, within
 from payonce.step import Asked, Ticket, begin, complete, fail, reject
@@ -212,14 +213,23 @@ def _pay(
 def _receipt(step: Step, value: Any, *, inner: bool) -> Receipt:
     """The receipt of a step; what its captured calls cost is on their own receipts."""
     answer = values.encode(value, step.hint, name=f"the answer of {step.name}")
-    if step.cost is None or inner:
+    if inner:
         return Receipt(answer)
     try:
-        cost = Money.parse(step.cost(value) if callable(step.cost) else step.cost)
+        cost = _cost(step, value)
     except Exception:
         _log.exception("the cost of %s can't be told; its receipt is kept without", step.name)
         return Receipt(answer)
+    if cost is None:
+        return Receipt(answer)
     return Receipt(answer, cost_nanos=cost.nanos, currency=cost.currency)
+
+
+def _cost(step: Step, value: Any) -> Money | None:
+    if step.cost is not None:
+        return Money.parse(step.cost(value) if callable(step.cost) else step.cost)
+    prices = getattr(step.app, "prices", None)
+    return prices.step(step.name) if isinstance(prices, Prices) else None
 
 
 def _fate(exc: BaseException) -> tuple[CallState, str]:

@@ -18,6 +18,7 @@ from payonce.capture.wire import Seen, Splitter, Wire, object_of, objects, read_
 from payonce.failure.providers import CODES, MESSAGES
 from payonce.journal.payload import grow
 from payonce.model import CallState, Kind, Payload, Receipt
+from payonce.money import Money
 
 CODEC = "http"
 Headers = Sequence[tuple[str, str]]
@@ -41,6 +42,12 @@ _HOP_BY_HOP = frozenset(
 _MAYBE_BILLED = frozenset({408, 424, 499})
 _SURELY_NOT_BILLED = frozenset({503, 529})
 _ERROR_TYPE = "x-amzn-errortype"
+_COUNTED = {
+    "inputTokenCount": "x-amzn-bedrock-input-token-count",
+    "outputTokenCount": "x-amzn-bedrock-output-token-count",
+    "cacheReadInputTokenCount": "x-amzn-bedrock-cache-read-input-token-count",
+    "cacheWriteInputTokenCount": "x-amzn-bedrock-cache-write-input-token-count",
+}
 _PER_DAY = "PerDay"  # in the names of Google's quotas that are given anew each day
 _LARGEST = 64 * 1024 * 1024
 
@@ -65,11 +72,16 @@ class Read:
     seen: Seen
     plain: bytes
 
-    def receipt(self, request: bytes = b"") -> Receipt:
-        """The receipt that keeps it, and the sketch of its request."""
+    def receipt(self, request: bytes = b"", cost: Money | None = None) -> Receipt:
+        """The receipt that keeps it, the sketch of its request, and what it cost if known."""
         stored = msgspec.structs.replace(self.stored, request=request)
         payload = Payload(CODEC, msgspec.msgpack.encode(stored))
-        return Receipt(payload, model=self.seen.model, usage=self.seen.usage)
+        model, usage = self.seen.model, self.seen.used
+        if cost is None:
+            return Receipt(payload, model=model, usage=usage)
+        return Receipt(
+            payload, model=model, usage=usage, cost_nanos=cost.nanos, currency=cost.currency
+        )
 
 
 def read_answer(wire: Wire, status: int, headers: Headers, body: bytes) -> Read:
@@ -84,6 +96,8 @@ def read_answer(wire: Wire, status: int, headers: Headers, body: bytes) -> Read:
     splitter = splitter_for(header(headers, "content-type"))
     if splitter is None:
         wire.whole(plain, seen)
+        if seen.usage is None:
+            seen.take(None, _counted(headers))
         return Read(stored, seen, _readable(plain))
     read_events(wire.event, splitter, plain, seen)
     if seen.error is None and not seen.finished:
@@ -192,6 +206,16 @@ def _undone(coding: str, body: bytes) -> bytes:
             return bytes(brotli.decompress(body))
         case _:
             return body
+
+
+def _counted(headers: Headers) -> dict[str, int] | None:
+    """What Bedrock counted, where the model's own answer has no place for it."""
+    counts = {
+        name: int(value)
+        for name, of in _COUNTED.items()
+        if (value := header(headers, of)).isdecimal()
+    }
+    return counts or None
 
 
 def _stored(status: int, headers: Headers, body: bytes) -> Stored:

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from payonce.capture import wire
 from payonce.capture.sse import Event
-from payonce.capture.wire import Seen, Sign, Wire, object_of, read_data
+from payonce.capture.wire import Seen, Sign, Wire, object_of, read_data, read_object
 
 
 def _event(event: Event, seen: Seen) -> Sign:
@@ -23,12 +24,14 @@ def read_message(data: dict[str, Any], seen: Seen) -> Sign:
         case "message_start":
             message = object_of(data.get("message"))
             seen.take(message.get("model"), message.get("usage"))
+            _read_container(message, seen)
         case "content_block_delta":
             text = object_of(data.get("delta")).get("text")
             if isinstance(text, str):
                 seen.texts.append(text)
         case "message_delta":
             seen.take(None, data.get("usage"))
+            _read_container(object_of(data.get("delta")), seen)
             if object_of(data.get("delta")).get("stop_reason") is not None:
                 return Sign.FINISH
         case "message_stop":
@@ -37,6 +40,19 @@ def read_message(data: dict[str, Any], seen: Seen) -> Sign:
             seen.fail(data.get("error"))
             return Sign.ERROR
     return Sign.GOES_ON
+
+
+def read_whole(body: bytes, seen: Seen) -> None:
+    """Read a message in one piece."""
+    wire.read_whole(body, seen)
+    if b'"container"' in body:
+        _read_container(read_object(body), seen)
+
+
+def _read_container(message: dict[str, Any], seen: Seen) -> None:
+    """Code that Anthropic ran in a container is billed by the hour, which no usage tells."""
+    if object_of(message.get("container")):
+        seen.ran("containers")
 
 
 def _refusal(kind: str, message: str) -> Mapping[str, Any]:
@@ -53,6 +69,7 @@ WIRE = Wire(
     ),
     event=_event,
     refusal=_refusal,
+    whole=read_whole,
     root_error="anthropic:AnthropicError",
     agents=("Anthropic", "AsyncAnthropic"),
 )

@@ -14,7 +14,7 @@ from typing import Any
 
 from payonce.capture import anthropic
 from payonce.capture.sse import Event
-from payonce.capture.wire import Seen, Sign, Wire, object_of, read_data, read_object
+from payonce.capture.wire import Seen, Sign, Wire, object_of, read_data, read_object, read_whole
 
 _FINISHES = ("stop_reason", "stopReason", "completionReason", "finish_reason")
 
@@ -35,8 +35,21 @@ def _event(event: Event, seen: Seen) -> Sign:
             return Sign.FINISH
         case "metadata":
             seen.take(None, data.get("usage"))
+            _read_serving(data, seen)
             return Sign.LAST
     return Sign.GOES_ON
+
+
+def _whole(body: bytes, seen: Seen) -> None:
+    read_whole(body, seen)
+    _read_serving(read_object(body), seen)
+
+
+def _read_serving(answer: dict[str, Any], seen: Seen) -> None:
+    """Read how it was served, where that has a price of its own."""
+    seen.serve(answer.get("serviceTier"))
+    if object_of(answer.get("performanceConfig")).get("latency") == "optimized":
+        seen.serve("latency_optimized")
 
 
 def _unpacked(data: dict[str, Any]) -> dict[str, Any]:
@@ -71,6 +84,7 @@ WIRE = Wire(
     ),
     event=_event,
     refusal=_refusal,
+    whole=_whole,
     agents=("Boto3/", "Botocore/", "aiobotocore/"),
     model_in=re.compile(r"/model/([^/]+)/"),
 )

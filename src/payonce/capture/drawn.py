@@ -10,8 +10,11 @@ from functools import cached_property
 import msgspec
 
 from payonce.capture.answers import unpack
+from payonce.capture.wire import read_object
 from payonce.drift import Rule
 from payonce.model import Payload
+from payonce.money import Money
+from payonce.pricing import Prices
 from payonce.sketch import Sketch, sketch
 from payonce.step import Ticket
 
@@ -26,13 +29,18 @@ def kept(ticket: Ticket) -> bytes:
 
 @dataclass(frozen=True)
 class Drawn:
-    """A request; `keep` says whether its sketch goes into its receipt."""
+    """A request; `keep` says whether its sketch goes into its receipt.
+
+    `provider` is the name of the format that it is in, `host` where it is sent.
+    """
 
     content_type: str
     body: bytes = field(repr=False)
     rule: Rule
     ignore: Sequence[str]
     keep: bool
+    provider: str = ""
+    host: str | None = None
 
     @cached_property
     def _sketch(self) -> Sketch:
@@ -41,6 +49,13 @@ class Drawn:
         except Exception:  # an odd request is sent, paid for and kept like any other
             _log.debug("a request could not be drawn", exc_info=True)
             return Sketch(b"", ())
+
+    def ceiling(self, prices: Prices, model: str | None, at: float) -> Money | None:
+        """The most that it can cost; None where that is not known."""
+        asked = read_object(self.body)
+        return prices.ceiling(
+            self.provider, model, asked or None, len(self.body), at=at, host=self.host
+        )
 
     def sketch(self) -> Sketch:
         """What is kept of it."""

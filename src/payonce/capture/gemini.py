@@ -22,6 +22,7 @@ def _event(event: Event, seen: Seen) -> Sign:
         return _of_interaction(data, seen)
     seen.take(data.get("modelVersion"), data.get("usageMetadata"))
     candidates = objects(data.get("candidates"))
+    _read_grounding(candidates, seen)
     for candidate in candidates:
         for part in objects(object_of(candidate.get("content")).get("parts")):
             if isinstance(part.get("text"), str):
@@ -50,8 +51,16 @@ def _whole(body: bytes, seen: Seen) -> None:
     answer = read_object(body)
     seen.take(answer.get("modelVersion"), answer.get("usageMetadata"))
     seen.take(answer.get("model"), answer.get("usage"))
+    _read_grounding(objects(answer.get("candidates")), seen)
     if isinstance(answer.get("error"), dict):
         seen.fail(answer["error"])
+
+
+def _read_grounding(candidates: list[dict[str, Any]], seen: Seen) -> None:
+    """Count what Google searched for: it is billed by a price of its own, with a part free."""
+    for candidate in candidates:
+        for _ in object_of(candidate.get("groundingMetadata")).get("webSearchQueries") or ():
+            seen.ran("google_searches")
 
 
 def _refusal(kind: str, message: str) -> Mapping[str, Any]:

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from payonce.capture import wire
 from payonce.capture.sse import Event
-from payonce.capture.wire import Seen, Sign, Wire, object_of, objects, read_data
+from payonce.capture.wire import Seen, Sign, Wire, object_of, objects, read_data, read_object
 
 _FINISHES = frozenset(
     {
@@ -19,6 +20,18 @@ _FINISHES = frozenset(
         *("speech.audio.done", "transcript.text.done"),
     }
 )
+_TOOLS = {
+    "web_search_call": "web_searches",
+    "file_search_call": "file_searches",
+    "code_interpreter_call": "code_executions",
+}
+_OWN_CALLS = frozenset(
+    {
+        *("function_call", "custom_tool_call", "computer_call", "local_shell_call"),
+        *("apply_patch_call", "mcp_call"),
+    }
+)
+"""What the caller runs, and what others than OpenAI bill for."""
 
 
 def read_event(event: Event, seen: Seen) -> Sign:
@@ -32,7 +45,8 @@ def read_event(event: Event, seen: Seen) -> Sign:
         return Sign.ERROR
     if kind.startswith("response."):
         return _of_response(kind, data, seen)
-    seen.take(data.get("model"), data.get("usage"))
+    seen.take(data.get("model"), data.get("usage") or object_of(data.get("x_groq")).get("usage"))
+    seen.serve(data.get("service_tier"))
     if kind in _FINISHES:
         return Sign.FINISH
     return _of_chat(objects(data.get("choices")), seen)
@@ -53,11 +67,28 @@ def _of_response(kind: str, data: dict[str, Any], seen: Seen) -> Sign:
     if kind in ("response.completed", "response.incomplete"):
         response = object_of(data.get("response"))
         seen.take(response.get("model"), response.get("usage"))
+        read_beside(response, seen)
         return Sign.LAST
     if kind == "response.failed":
         seen.fail(object_of(data.get("response")).get("error"))
         return Sign.ERROR
     return Sign.GOES_ON
+
+
+def read_whole(body: bytes, seen: Seen) -> None:
+    """Read an answer in one piece, and what it tells of its bill beside its usage."""
+    wire.read_whole(body, seen)
+    if b'"service_tier"' in body or b'_call"' in body or b'"url_citation"' in body:
+        read_beside(read_object(body), seen)
+
+
+def read_beside(answer: dict[str, Any], seen: Seen) -> None:
+    """Read the service tier, and the tools that OpenAI ran."""
+    seen.serve(answer.get("service_tier"))
+    for item in objects(answer.get("output")):
+        kind = str(item.get("type", ""))
+        if kind.endswith("_call") and kind not in _OWN_CALLS:
+            seen.ran(_TOOLS.get(kind, kind))
 
 
 def _refusal(kind: str, message: str) -> Mapping[str, Any]:
@@ -75,6 +106,7 @@ WIRE = Wire(
     ),
     event=read_event,
     refusal=_refusal,
+    whole=read_whole,
     root_error="openai:OpenAIError",
     agents=("OpenAI/", "AsyncOpenAI/", "AzureOpenAI/", "AsyncAzureOpenAI/"),
 )

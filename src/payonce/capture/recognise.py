@@ -119,7 +119,13 @@ class Billed:
             in_doubt=terms.in_doubt,
             model=_model(self.wire, self.sent.path, body),
             request=Drawn(
-                content_type, body, rule=terms.drift, ignore=terms.ignore, keep=terms.sketches
+                content_type,
+                body,
+                rule=terms.drift,
+                ignore=terms.ignore,
+                keep=terms.sketches,
+                provider=self.wire.name,
+                host=self.sent.host,
             ),
         )
 

@@ -22,7 +22,7 @@ import msgspec
 from payonce import policy
 from payonce.capture import answers
 from payonce.capture.answers import Headers
-from payonce.capture.drawn import kept
+from payonce.capture.priced import receipt, warm
 from payonce.capture.recognise import Billed
 from payonce.capture.stream import Stream
 from payonce.capture.wire import let_through
@@ -113,6 +113,7 @@ def record(scope: RunScope, billed: Billed, body: bytes, line: Line) -> Way[Any]
         raise let_through(exc, billed.wire) from None
     if ticket.receipt is not None:
         return _replayed(scope, billed, ticket, line)
+    warm(scope)
     try:
         with scope.seen.inside(ticket.call):
             answer = yield Invoke(line.send)
@@ -156,7 +157,7 @@ def _keep(scope: RunScope, ticket: Ticket, read: answers.Read) -> Way[None]:
         fail(scope, ticket, CallState.IN_DOUBT, said)
         return
     try:
-        call = yield from complete(scope, ticket, read.receipt(kept(ticket)))
+        call = yield from complete(scope, ticket, receipt(scope, ticket, read))
     except BaseException:
         # Cancelled while the receipt is written: it is kept, and an equal call finds it.
         scope.free(ticket.call.step_key, ticket.call.occurrence)

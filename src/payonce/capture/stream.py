@@ -16,7 +16,7 @@ from typing import Any
 
 from payonce import policy
 from payonce.capture.answers import Headers, Read, read_stream
-from payonce.capture.drawn import kept
+from payonce.capture.priced import receipt
 from payonce.capture.sse import Event
 from payonce.capture.wire import ReadEvent, Seen, Sign, Splitter
 from payonce.effects import Invoke, Way
@@ -104,8 +104,8 @@ class Stream:
         if self._sign in (Sign.FINISH, Sign.LAST):
             call = self._ticket.call
             self._close()
-            receipt = self._read().receipt(kept(self._ticket))
-            write = next(complete(self._scope, self._ticket, receipt))
+            paid = receipt(self._scope, self._ticket, self._read())
+            write = next(complete(self._scope, self._ticket, paid))
             assert isinstance(write, Write)
             write.later()
             self._scope.free(call.step_key, call.occurrence)
@@ -150,8 +150,8 @@ class Stream:
     def _keep(self) -> Way[None]:
         read = self._read()
         try:
-            receipt = read.receipt(kept(self._ticket))
-            call = yield from complete(self._scope, self._ticket, receipt)
+            paid = receipt(self._scope, self._ticket, read)
+            call = yield from complete(self._scope, self._ticket, paid)
         except BaseException:
             self._scope.free(self._ticket.call.step_key, self._ticket.call.occurrence)
             raise

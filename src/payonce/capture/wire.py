@@ -38,7 +38,8 @@ class Sign(Enum):
 class Seen:
     """What was read out of an answer so far.
 
-    `error` is the provider's word for what failed; `texts` are the pieces of a streamed text.
+    `error` is the provider's word for what failed; `texts` are the pieces of a streamed text;
+    `beside` is what an answer tells of its bill outside of its usage.
     """
 
     model: str | None = None
@@ -46,6 +47,12 @@ class Seen:
     error: str | None = None
     finished: bool = False
     texts: list[str] = field(default_factory=list)
+    beside: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def used(self) -> dict[str, Any] | None:
+        """The usage, with what the answer tells beside it of how it is billed."""
+        return None if self.usage is None else {**self.usage, **self.beside}
 
     def take(self, model: Any, usage: Any) -> None:
         """Keep the answer's model, and add to its usage; what is not as expected is ignored."""
@@ -53,6 +60,16 @@ class Seen:
             self.model = model
         if isinstance(usage, dict):
             self.usage = {**(self.usage or {}), **usage}
+
+    def serve(self, tier: Any) -> None:
+        """Keep by which service tier it was answered."""
+        if isinstance(tier, str | dict) and tier:
+            self.beside["service_tier"] = tier
+
+    def ran(self, tool: str) -> None:
+        """Count a tool that the provider ran, and may bill for itself."""
+        tools = self.beside.setdefault("server_tools", {})
+        tools[tool] = tools.get(tool, 0) + 1
 
     def fail(self, error: Any) -> None:
         """Keep the most telling word of an error object."""

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
 
 from payonce.money import Money
+from payonce.pricing import Prices
 from payonce.testing.bill import BilledCall
 from payonce.testing.desk import SeenRequest
 from payonce.testing.faults import Fault, Hold
+from payonce.testing.prices import Price, tell
 
 
 class Metered(ABC):
@@ -19,6 +22,11 @@ class Metered(ABC):
     @abstractmethod
     def url(self) -> str:
         """`http://127.0.0.1:port`."""
+
+    @property
+    @abstractmethod
+    def prices(self) -> Mapping[str, Price]:
+        """What it charges for calls of a model, by the model's name; `"*"` is every other one."""
 
     @property
     @abstractmethod
@@ -142,6 +150,10 @@ class Metered(ABC):
     def received(self, label: str | None = None) -> int:
         """How many physical requests arrived, of this label or of all."""
         return sum(label in (None, seen.label) for seen in self.requests)
+
+    def tell(self, prices: Prices) -> None:
+        """Tell `app.prices` what this provider charges: then the journal's costs are its bill."""
+        tell(prices, self.prices)
 
     @property
     def cost(self) -> Money:

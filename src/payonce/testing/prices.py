@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from payonce.money import Money
+from payonce.pricing import Prices
 
 ANY_MODEL = "*"
 
@@ -26,6 +27,18 @@ class Price:
 
 
 DEFAULT_PRICES: Mapping[str, Price] = {ANY_MODEL: Price("2.50", "10.00")}
+
+
+def tell(prices: Prices, table: Mapping[str, Price] = DEFAULT_PRICES) -> None:
+    """Tell an app the prices of a metered provider, so that what it reckons is what it is billed.
+
+    Args:
+        prices: `app.prices`.
+        table: the provider's prices by model; by default those that it has by default.
+    """
+    for model in sorted({ANY_MODEL, *table}, key=lambda name: name != ANY_MODEL):
+        price = table.get(model, DEFAULT_PRICES[ANY_MODEL])
+        prices.add(model, input=price.input, output=price.output, call=price.call, currency="USD")
 
 
 def price_of(model: str, prices: Mapping[str, Price], otherwise: Price | None = None) -> Price:

@@ -112,6 +112,11 @@ class MeteredProvider(Metered):
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
     @property
+    def prices(self) -> Mapping[str, Price]:
+        """What it charges for calls of a model, by the model's name; `"*"` is every other one."""
+        return self._desk.prices
+
+    @property
     def bill(self) -> list[BilledCall]:
         """All billed calls, oldest first."""
         return self._desk.bill.calls

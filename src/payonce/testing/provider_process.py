@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -18,6 +18,7 @@ from payonce.testing.control import Control, queue_fault
 from payonce.testing.desk import SeenRequest
 from payonce.testing.faults import Fault, Hold
 from payonce.testing.metered import Metered
+from payonce.testing.prices import DEFAULT_PRICES, Price
 from payonce.testing.provider import MeteredProvider
 
 _STOP_SECONDS = 10.0
@@ -34,6 +35,11 @@ class SpawnedProvider(Metered):
     def url(self) -> str:
         """`http://127.0.0.1:port`."""
         return self._url
+
+    @property
+    def prices(self) -> Mapping[str, Price]:
+        """What it charges: the same as every provider that wasn't told otherwise."""
+        return DEFAULT_PRICES
 
     @property
     def pid(self) -> int:
