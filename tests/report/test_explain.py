@@ -18,8 +18,8 @@ from tests.decisions.records import records
 from payonce.cli import main
 from payonce.errors import ConfigError
 from payonce.failure import classify
+from payonce.failure.pasted import read_pasted
 from payonce.report.explained import explain
-from payonce.report.pasted import read_pasted
 from payonce.testing import stand_in
 
 SQLALCHEMY = """Traceback (most recent call last):

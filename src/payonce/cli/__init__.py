@@ -1,7 +1,7 @@
 """Front: the command line; a command parses, calls one function and prints one report.
 
-Exit codes: 0 all is well, 1 a clear error, 2 the command was written wrongly, or (`preflight`)
-it can't be told, 3 (`wake`) some run is still not done.
+Exit codes: 0 all is well, 1 a clear error (`audit`: money was wasted), 2 the command was written
+wrongly, or (`preflight`, `audit`) it can't be told, 3 (`wake`) some run is still not done.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ COMMANDS = LazyCommands(
         "parked": ("payonce.cli.parked:parked", "List parked runs by what they wait for."),
         "wake": ("payonce.cli.wake:wake", "Let runs go on whose world has changed."),
         "resolve": ("payonce.cli.resolve:resolve", "Say what became of a call in doubt."),
+        "audit": ("payonce.cli.audit:audit", "Find waste in logs and exports you have."),
         "prune": ("payonce.cli.prune:prune", "Remove old runs that are done."),
         "explain": ("payonce.cli.explain:explain", "Say what a pasted traceback is."),
         "doctor": ("payonce.cli.doctor:doctor", "Look at what is installed and the journal."),

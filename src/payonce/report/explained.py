@@ -11,11 +11,11 @@ from rich.text import Text
 
 from payonce.errors import ConfigError
 from payonce.failure import classify
+from payonce.failure.pasted import Pasted, read_pasted
 from payonce.failure.stand_in import stand_in
 from payonce.model import Diagnosis, Kind, WakesOn
 from payonce.policy import Limits
 from payonce.redact import redact
-from payonce.report.pasted import Pasted, read_pasted
 from payonce.report.tables import facts
 
 _WOULD = {

@@ -1,4 +1,4 @@
-"""Reading, inside `pasted`: what an exception's name and message say of its classes and attributes.
+"""Decision, inside `pasted`: what an exception's name and message say of its classes and values.
 
 A traceback has no attributes and no bases; drivers and SDKs write most of both into their messages.
 """

@@ -1,4 +1,4 @@
-"""Reading: a pasted traceback, taken apart into records of exceptions.
+"""Decision, beside `failure`: a pasted traceback, taken apart into records of exceptions.
 
 It may come out of a log: with a prefix on each line, as JSON, with escaped line ends, without its
 beginning, several in a row. What is read of a text is what `classify` would read of the exception:
@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from payonce.report.pasted_message import record_of
+from payonce.failure.pasted_message import record_of
 
 _START = "Traceback (most recent call last):"
 _CAUSE = "The above exception was the direct cause of the following exception:"

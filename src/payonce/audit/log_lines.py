@@ -1,0 +1,192 @@
+"""Reading, for `audit`: what one line of a log says of deliveries, paid calls and failures.
+
+Sources of the wordings: Celery's worker (4 and 5), uvicorn, gunicorn and nginx access logs, httpx's
+INFO line, urllib3's DEBUG line, the OpenAI SDK's line about retries, AWS Lambda's START, END and
+REPORT, SQS's attribute names, Cloud Tasks' header names, Python's tracebacks.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from urllib.parse import urlsplit
+
+_IDS = r"x-cloudtasks-taskname|approximatereceivecount|celery_task_id|x-cloudtasks-taskretrycount"
+_RAISED = (
+    r"^(?:\[ERROR\] )?(?:[A-Za-z_]\w*\.)*[A-Za-z_]\w*(?:Error|Exception|Violation|Timeout|NotFound"
+    r"|DoesNotExist|UndefinedColumn|UndefinedTable|Exit|Refused|Unavailable)(?:: |$)"
+)
+IDS = rf"(?i){_IDS}"
+"""Where an identity may stand outside of a record's message; for DuckDB."""
+TEXTS = r'"(?:textPayload|message|msg|event|log|jsonPayload)"\s*:'
+"""Whether a record has a message for people; for DuckDB."""
+TELLING = (
+    rf"(?im){_IDS}|received task: |\] received|requestid: |http request: post|retrying request|"
+    r"\"(?:post|put) [^ ]+ http/|\] (?:succeeded|retry|raised|failed|rejected)|"
+    r"\btask(?:[_ -]?(?:id|name))?[ =:\"']+[^ ]{1,200} ?(?:retry|attempt|try|delivery)|"
+    rf"(?-i:{_RAISED}|\b(?:ERROR|CRITICAL|FATAL)\b)"
+)
+"""Which lines may say something; for DuckDB."""
+
+_ID = r"[\w./:@+-]{1,500}"
+_SEPARATED = r"[\"'\\]*\s*[:=]\s*[\"'\\\[]*"
+_TIME = re.compile(
+    r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?: ?(?:Z|UTC|[+-]\d\d:?\d\d))?)"
+    r"|\[(\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4})\]"
+)
+_SCOPE = re.compile(r"\b(ForkPoolWorker-\d+|SpawnPoolWorker-\d+|ThreadPoolExecutor-\d+_\d+)\b")
+_RECEIVED = re.compile(
+    rf"Received task: [\w.]+\[(?P<a>{_ID})\]|Task [\w.]+\[(?P<b>{_ID})\] received"
+)
+_CELERY = re.compile(
+    rf"Task [\w.]+\[(?P<task>{_ID})\] (?P<how>succeeded|retry|raised unexpected|failed|rejected)"
+    r"(?:[^:]{0,40}: (?P<text>.*))?", re.DOTALL
+)  # fmt: skip
+_BOUND = re.compile(r"[\w.]+[\[(](?P<task>[0-9a-f]{8}-[0-9a-f-]{27})[\])]")
+_COUNTED = re.compile(
+    rf"\btask(?:[_ -]?(?:id|name))?[ =:\"']+(?P<task>{_ID}?)[\"']?[,;]? +"
+    r"(?:retry|attempt|try|delivery)[ _-]?(?:count|number|no)?[ =:#\"']+(?P<number>\d{1,9})",
+    re.IGNORECASE,
+)
+_HEADER = re.compile(rf"x-cloudtasks-taskname{_SEPARATED}(?P<task>{_ID})", re.IGNORECASE)
+_HEADER_COUNT = re.compile(rf"x-cloudtasks-taskretrycount{_SEPARATED}(\d{{1,9}})", re.IGNORECASE)
+_SQS_COUNT = re.compile(rf"ApproximateReceiveCount{_SEPARATED}(\d{{1,9}})", re.IGNORECASE)
+_SQS_ID = re.compile(
+    rf"(?:message_?-?id|MessageDeduplicationId){_SEPARATED}(?P<task>{_ID})", re.IGNORECASE
+)
+_LAMBDA = re.compile(rf"^\W*(?P<how>START|END|REPORT) RequestId: (?P<task>{_ID})", re.MULTILINE)
+_ANSWERED = re.compile(
+    r'"(?P<method>POST|PUT) (?P<url>\S{1,2000}) HTTP/[\d.]+"?[ ,]+(?P<status>\d{3})\b'
+)
+_SENT = re.compile(r'HTTP Request: POST (?P<url>\S{1,2000}) "HTTP/[\d.]+ (?P<status>\d{3})')
+_PAID = re.compile(
+    r"/(?:chat/completions|responses|completions|embeddings|messages|audio/(?:speech|transcriptions"
+    r"|translations)|images/(?:generations|edits|variations)|chat|rerank|embed|generate|invoke"
+    r"|invoke-with-response-stream|converse|converse-stream|ocr|moderations)/?$"
+    r"|:(?:generateContent|streamGenerateContent|embedContent|batchEmbedContents|predict)$"
+)
+_RESENT = re.compile(r"Retrying request\b.{0,300}? in [\d.]+ seconds")
+_ERROR = re.compile(rf"{_RAISED}.*", re.MULTILINE)
+_LEVEL = re.compile(r"\b(?:ERROR|CRITICAL|FATAL)\b[\]:|/\w-]*\s+(?P<text>.+)")
+_FRAMED = re.compile(r"^(?:Exception in ASGI application|Error on request|Traceback )")
+_MOST = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that a line says.
+
+    `kind` is start, end, call, resend or error; `failed` is None where the line doesn't say;
+    `count` the number of earlier tries, or of this one with `from_one`.
+    """
+
+    kind: str
+    task: str | None = None
+    queue: str = "queue"
+    count: int | None = None
+    from_one: bool = False
+    failed: bool | None = None
+    status: str | None = None
+    url: str | None = None
+    text: str | None = None
+
+
+def moment_in(line: str) -> int | None:
+    """The time that a line starts with, in microseconds; without a zone it is taken as UTC."""
+    match = _TIME.search(line, 0, 200)
+    if match is None:
+        return None
+    try:
+        if match[2]:
+            found = datetime.strptime(match[2], "%d/%b/%Y:%H:%M:%S %z")
+        else:
+            text = match[1].replace(",", ".").replace(" UTC", "Z")
+            found = datetime.fromisoformat(text[:10] + "T" + text[11:].replace(" ", ""))
+    except ValueError:
+        return None
+    return int((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp() * 1_000_000)
+
+
+def scope_in(line: str) -> str | None:
+    """The worker or thread that wrote a line, where it says so."""
+    match = _SCOPE.search(line, 0, 300)
+    return match[1] if match else None
+
+
+def task_in(line: str) -> str | None:
+    """The task that a line names in passing, as Celery's task logger does."""
+    match = _BOUND.search(line, 0, 400)
+    return match["task"] if match else None
+
+
+def events(text: str) -> Iterator[Event]:
+    """All that a line, or the text of a record, says."""
+    yield from _starts(text)
+    if match := _SENT.search(text):
+        yield from _call(match)
+    elif match := _ANSWERED.search(text):
+        yield from _call(match) if _is_paid(match["url"]) else _end(match)
+    elif match := _CELERY.search(text):
+        yield from _celery(match)
+    elif _RESENT.search(text):
+        yield Event("resend")
+    else:
+        yield from _errors(text)
+    for match in _LAMBDA.finditer(text):
+        if match["how"] == "END":
+            yield Event("end", match["task"], "lambda")
+
+
+def _starts(text: str) -> Iterator[Event]:
+    if match := _RECEIVED.search(text):
+        yield Event("start", match["a"] or match["b"], "celery")
+    elif match := _HEADER.search(text):
+        count = _HEADER_COUNT.search(text)
+        yield Event("start", match["task"], "cloud-tasks", int(count[1]) if count else None)
+    elif match := _SQS_COUNT.search(text):
+        if found := _SQS_ID.search(text):
+            yield Event("start", found["task"], "sqs", int(match[1]), from_one=True)
+    elif match := _COUNTED.search(text):
+        yield Event("start", match["task"].strip("\"',"), "queue", int(match["number"]))
+    elif (match := _LAMBDA.search(text)) and match["how"] == "START":
+        yield Event("start", match["task"], "lambda")
+
+
+def _is_paid(url: str) -> bool:
+    return _PAID.search(urlsplit(url).path if "://" in url else url.partition("?")[0]) is not None
+
+
+def _call(match: re.Match[str]) -> Iterator[Event]:
+    if _is_paid(match["url"]):
+        failed = not match["status"].startswith("2")
+        yield Event("call", failed=failed, status=match["status"], url=match["url"])
+
+
+def _end(match: re.Match[str]) -> Iterator[Event]:
+    status = match["status"]
+    yield Event("end", failed=not status.startswith("2"), status=status, url=match["url"])
+
+
+def _celery(match: re.Match[str]) -> Iterator[Event]:
+    failed = match["how"] != "succeeded"
+    if failed and (text := (match["text"] or "").partition("\n")[0].strip()):
+        yield Event("error", match["task"], text=text[:_MOST])
+    yield Event("end", match["task"], "celery", failed=failed, status=match["how"])
+
+
+def _errors(text: str) -> Iterator[Event]:
+    found = [match[0] for match in _ERROR.finditer(text)]
+    if found:
+        yield Event("error", text=found[-1].removeprefix("[ERROR] ")[:_MOST])
+    elif (match := _LEVEL.search(text)) and not _FRAMED.match(match["text"]):
+        yield Event("error", text=match["text"][:_MOST])
+
+
+def host_of(url: str) -> str | None:
+    """The provider's host."""
+    try:
+        return urlsplit(url).hostname
+    except ValueError:
+        return None

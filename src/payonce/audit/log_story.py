@@ -1,0 +1,174 @@
+"""Reading, for `audit`: deliveries and their calls, put together from the lines of one log.
+
+A call or an error belongs to the delivery that its line names, by task, trace or worker; else to
+the only one that is being worked on. Where several are, and nothing tells them apart, it belongs
+to none.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from payonce.audit.log_lines import Event, events, host_of, moment_in, scope_in, task_in
+
+_ERRORS, _BOUND = 4, 50_000
+_HTTP = ("cloud-tasks", "queue")
+
+
+@dataclass(slots=True)
+class _Attempt:
+    id: str
+    task: str
+    queue: str
+    number: int | None
+    began: int | None
+    trace: str | None
+    errors: int = 0
+    ended: int | None = None
+    failed: bool | None = None
+    status: str | None = None
+    url: str | None = None
+
+
+@dataclass(slots=True)
+class Story:
+    """The story of one log; what is known is taken out by `taken`, bit by bit."""
+
+    source: int
+    _open: dict[str, _Attempt] = field(default_factory=dict)
+    _scopes: dict[str, str] = field(default_factory=dict)
+    _traces: OrderedDict[str, str] = field(default_factory=OrderedDict)
+    _pending: list[Event] = field(default_factory=list)
+    _last: _Attempt | None = None
+    _now: int | None = None
+    _count: int = 0
+    _rows: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+
+    def read(self, at: int | None, trace: str | None, scope: str | None, text: str) -> int:
+        """Read on; the number of rows that wait to be taken."""
+        self._now = at or moment_in(text) or self._now
+        scope, named = scope or scope_in(text), task_in(text)
+        trace = trace.rpartition("/")[2] if trace else None
+        for event in events(text):
+            task = event.task or named
+            if event.kind == "start" and task is not None:
+                self._start(event, task, trace)
+            if task is not None and scope is not None and task in self._open:
+                self._scopes[scope] = task
+            self._happens(event, task, trace, scope)
+        return sum(map(len, self._rows.values()))
+
+    def taken(self) -> dict[str, list[dict[str, Any]]]:
+        """Take what is known: rows of `deliveries`, `calls` and `errors`."""
+        rows, self._rows = self._rows, {}
+        return rows
+
+    def end(self) -> None:
+        """The log ends: what is at work still has no end, and failed if errors were told."""
+        for attempt in list(self._open.values()):
+            self._close(attempt, attempt.errors > 0 or None, None)
+
+    def _start(self, event: Event, task: str, trace: str | None) -> None:
+        number = event.count if event.count is None or event.from_one else event.count + 1
+        before = self._open.get(task)
+        if before is not None:
+            if event.queue != "celery" and number in (None, before.number):
+                return
+            self._close(before, True, "no end was told")
+        self._count += 1
+        identity = f"{self.source}:{self._count}"
+        self._open[task] = _Attempt(identity, task, event.queue, number, self._now, trace)
+        self._last = None
+        if trace is not None:
+            self._traces[trace] = task
+            if len(self._traces) > _BOUND:
+                self._traces.popitem(last=False)
+
+    def _happens(
+        self, event: Event, task: str | None, trace: str | None, scope: str | None
+    ) -> None:
+        attempt = self._whose(task, trace, scope)
+        match event.kind:
+            case "call" | "resend":
+                self._add("calls", self._call(event, attempt, trace))
+            case "error":
+                self._error(event, attempt or self._last, trace)
+            case "end" if event.task is not None:
+                if event.task in self._open:
+                    ended = self._open[event.task]
+                    failed = ended.errors > 0 if event.failed is None else event.failed
+                    self._close(ended, failed, event.status)
+            case "end":
+                self._answered(event, trace)
+
+    def _whose(self, task: str | None, trace: str | None, scope: str | None) -> _Attempt | None:
+        for key in (task, self._traces.get(trace or ""), self._scopes.get(scope or "")):
+            if key is not None:
+                return self._open.get(key)
+        return next(iter(self._open.values())) if len(self._open) == 1 else None
+
+    def _answered(self, event: Event, trace: str | None) -> None:
+        """A web server's line ends the only delivery at work, or all once all are answered."""
+        working = [each for each in self._open.values() if each.queue in _HTTP]
+        known = self._open.get(self._traces.get(trace or "", ""))
+        if known is not None:
+            known.url = event.url
+            self._close(known, event.failed, event.status)
+            return
+        self._pending.append(event)
+        if len(self._pending) < len(working):
+            return
+        same = len({each.failed for each in self._pending}) == 1
+        for attempt in working:
+            attempt.url = event.url
+            self._close(attempt, event.failed if same else None, event.status if same else None)
+        self._pending.clear()
+
+    def _close(self, attempt: _Attempt, failed: bool | None, status: str | None) -> None:
+        attempt.ended, attempt.failed, attempt.status = self._now, failed, status
+        del self._open[attempt.task]
+        self._last = attempt
+        row = {name: getattr(attempt, name) for name in _Attempt.__slots__ if name != "errors"}
+        self._add("deliveries", {"source": self.source, **row})
+
+    def _call(self, event: Event, attempt: _Attempt | None, trace: str | None) -> dict[str, Any]:
+        self._count += 1
+        return {
+            "source": self.source,
+            "id": f"{self.source}:{self._count}",
+            "delivery": attempt.id if attempt else None,
+            "task": attempt.task if attempt else None,
+            "trace": trace,
+            "began": self._now,
+            "provider": host_of(event.url) if event.url else None,
+            "paid": event.kind == "call" and not event.failed,
+            "resends": 1 if event.kind == "resend" else None,
+        }
+
+    def _error(self, event: Event, attempt: _Attempt | None, trace: str | None) -> None:
+        if attempt is not None:
+            attempt.errors += 1
+            if attempt.errors > _ERRORS:
+                return
+        self._add(
+            "errors",
+            {
+                "source": self.source,
+                "delivery": attempt.id if attempt else None,
+                "task": attempt.task if attempt else None,
+                "trace": trace,
+                "began": self._now,
+                "text": event.text,
+            },
+        )
+
+    def _add(self, table: str, row: dict[str, Any]) -> None:
+        self._rows.setdefault(table, []).append(row)
+
+
+def tables() -> Iterator[str]:
+    """The tables that a story has rows for."""
+    yield from ("deliveries", "calls", "errors")

@@ -1,0 +1,96 @@
+-- What is asked of all that was read. Each answer is short, whatever was read.
+
+-- name: storms
+-- Tasks that failed again and again, by the source that knows of the most deliveries.
+SELECT task, max(deliveries), max(failed), max(done), min(first), max(last),
+       coalesce(max(queue) FILTER (queue != 'queue'), max(queue)), arg_max(url, length(url)),
+       max(tenant), list(DISTINCT source ORDER BY source),
+       list_sort(list_distinct(flatten(list(revisions) FILTER (revisions IS NOT NULL))))
+FROM outcomes GROUP BY task HAVING max(failed) >= $least ORDER BY max(failed) DESC, task LIMIT $most;
+
+-- name: calls_of
+-- The calls of a task, by the source that tells of them; wasted are those of all deliveries but
+-- the one that was of use.
+SELECT p.source, p.how, p.currency, count(*) FILTER (p.paid),
+       count(*) FILTER (p.paid AND NOT coalesce(d.useful, false)),
+       sum(p.nanos) FILTER (p.paid)::BIGINT,
+       sum(p.nanos) FILTER (p.paid AND NOT coalesce(d.useful, false))::BIGINT,
+       count(*) FILTER (p.paid AND p.nanos IS NULL), count(DISTINCT p.delivery) FILTER (p.paid),
+       sum(p.resends)::BIGINT, min(p.tenant),
+       sum(p.tokens_in) FILTER (p.paid)::BIGINT, sum(p.tokens_out) FILTER (p.paid)::BIGINT
+FROM placed AS p JOIN (
+  SELECT d.id, d.id = o.useful AS useful FROM deliveries AS d
+  JOIN outcomes AS o ON o.task = d.task AND o.source = d.source WHERE d.task = $task) AS d
+  ON d.id = p.delivery
+GROUP BY ALL;
+
+-- name: times_of
+-- When the deliveries of a task began and ended, by the source that has them over the longest time.
+SELECT began, ended FROM deliveries
+WHERE task = $task AND began IS NOT NULL
+  AND source = (SELECT arg_max(source, last - first) FROM outcomes WHERE task = $task)
+ORDER BY began LIMIT 2000;
+
+-- name: errors_of
+-- What went wrong in the deliveries of a task, the most frequent first.
+SELECT text, count(*) FROM (
+  SELECT e.text FROM errors AS e WHERE e.task = $task
+  UNION ALL
+  SELECT e.text FROM errors AS e JOIN (SELECT DISTINCT trace FROM deliveries
+                                       WHERE task = $task AND trace IS NOT NULL) AS d
+    ON d.trace = e.trace WHERE e.task IS NULL)
+WHERE text IS NOT NULL GROUP BY text ORDER BY count(*) DESC, length(text), text LIMIT 20;
+
+-- name: times_of_urls
+-- Deliveries that no source names the task of, by address.
+SELECT url, source, queue, count(*), count(*) FILTER (failed), count(*) FILTER (NOT failed),
+       min(began), max(coalesce(ended, began)), list(began ORDER BY began)[:2000],
+       list(ended ORDER BY began)[:2000], mode(status),
+       list(DISTINCT revision) FILTER (revision IS NOT NULL)
+FROM deliveries WHERE task IS NULL AND queue IS NOT NULL AND url IS NOT NULL AND began IS NOT NULL
+GROUP BY url, source, queue HAVING count(*) FILTER (failed) >= $least
+ORDER BY count(*) FILTER (failed) DESC, url LIMIT $most;
+
+-- name: repeated
+-- Prompts that were paid for again and again.
+SELECT task, source, tenant, print, count(*), min(began), max(began),
+       list(began ORDER BY began)[:2000], any_value(model), sum(nanos)::BIGINT,
+       coalesce(any_value(currency), 'USD'), count(*) FILTER (nanos IS NULL), arg_min(nanos, began)
+FROM placed WHERE paid AND print IS NOT NULL AND began IS NOT NULL
+GROUP BY task, source, tenant, print HAVING count(*) >= $least
+ORDER BY count(*) DESC, min(began), print LIMIT $most;
+
+-- name: buckets
+-- Sums over time by the providers themselves: by day, or by hour where no period is longer.
+SELECT b.source, provider, date_trunc(CASE WHEN longest > 7200000000 THEN 'day' ELSE 'hour' END,
+                                      make_timestamp(starts))::VARCHAR AS period,
+       sum(requests)::BIGINT, sum(tokens_in)::BIGINT, sum(tokens_out)::BIGINT,
+       sum(nanos)::BIGINT, b.currency
+FROM buckets AS b JOIN (SELECT source, max(ends - starts) AS longest FROM buckets GROUP BY source) AS l
+  ON l.source = b.source
+WHERE starts IS NOT NULL GROUP BY ALL ORDER BY ALL;
+
+-- name: periods
+-- The same from single calls: by day, or by hour where there are few days.
+SELECT source, '' AS provider,
+       date_trunc(CASE WHEN spanned > 432000000000 THEN 'day' ELSE 'hour' END,
+                  make_timestamp(began))::VARCHAR AS period,
+       count(*), sum(tokens_in)::BIGINT, sum(tokens_out)::BIGINT, sum(nanos)::BIGINT, currency
+FROM placed, (SELECT max(began) - min(began) AS spanned FROM placed WHERE paid)
+WHERE paid AND began IS NOT NULL GROUP BY ALL ORDER BY ALL;
+
+-- name: resends
+-- Sends that an SDK repeated by itself, by source.
+SELECT source, count(*) FILTER (resends > 0), sum(resends)::BIGINT, count(*) FILTER (paid)
+FROM placed GROUP BY source HAVING sum(resends) > 0 ORDER BY source;
+
+-- name: totals
+-- All that was read, by source.
+SELECT source, 'calls', count(*) FILTER (paid), sum(nanos) FILTER (paid)::BIGINT, min(currency),
+       count(*) FILTER (paid AND nanos IS NULL), count(*) FILTER (delivery IS NULL)
+FROM placed GROUP BY source
+UNION ALL
+SELECT source, 'deliveries', count(*), NULL, NULL, 0, 0 FROM deliveries GROUP BY source
+UNION ALL
+SELECT source, 'buckets', sum(requests)::BIGINT, sum(nanos)::BIGINT, min(currency), 0, 0
+FROM buckets GROUP BY source;

@@ -1,0 +1,93 @@
+-- What belongs together, over all files: calls and errors find their delivery, deliveries their task.
+
+-- name: dispatches_that_were_answered
+-- A dispatch with an answer is the same delivery.
+DELETE FROM deliveries WHERE queue = 'cloud-tasks dispatch' AND rowid IN (
+  SELECT d.rowid FROM deliveries AS d JOIN deliveries AS a
+    ON a.source = d.source AND a.task = d.task AND a.number IS NOT DISTINCT FROM d.number
+   AND a.queue = 'cloud-tasks' WHERE d.queue = 'cloud-tasks dispatch');
+
+-- name: dispatches_without_an_answer
+-- The others have no outcome.
+UPDATE deliveries SET queue = 'cloud-tasks' WHERE queue = 'cloud-tasks dispatch';
+
+-- name: tasks_of_traces
+-- A request whose trace another source knows the task of.
+UPDATE deliveries SET task = t.task
+FROM (SELECT trace, min(task) AS task FROM deliveries
+      WHERE trace IS NOT NULL AND task IS NOT NULL
+      GROUP BY trace HAVING count(DISTINCT task) = 1) AS t
+WHERE deliveries.task IS NULL AND deliveries.trace = t.trace;
+
+-- name: failed_traces
+-- A trace with an error in it has failed, where nothing else says how it ended.
+UPDATE deliveries SET failed = true
+WHERE failed IS NULL AND queue = 'langfuse' AND trace IN (SELECT trace FROM errors);
+
+-- name: windows
+-- When a single task was at work: the shortest of what several sources tell of one delivery.
+CREATE TEMP TABLE windows AS
+WITH told AS (
+  SELECT task, arg_min({id: id, began: began, ended: ended}, ended - began) AS d
+  FROM deliveries WHERE task IS NOT NULL AND began IS NOT NULL AND ended >= began
+  GROUP BY task, coalesce(number::VARCHAR, id)),
+numbered AS (SELECT row_number() OVER () AS number, task, d.id AS id, d.began AS began,
+                    d.ended AS ended FROM told),
+edges AS (SELECT began AS t, 1 AS step, number FROM numbered
+          UNION ALL SELECT ended + 1, -1, number FROM numbered),
+swept AS (SELECT t, sum(step) OVER w AS at_work, sum(step * number) OVER w AS number,
+                 lead(t) OVER w AS until
+          FROM edges WINDOW w AS (ORDER BY t, step, number))
+SELECT s.t, s.until, n.id, n.task FROM swept AS s JOIN numbered AS n ON n.number = s.number
+WHERE s.at_work = 1 AND s.until > s.t;
+
+-- name: by_trace
+-- Calls whose trace is that of a delivery: the last that had begun then.
+CREATE TEMP TABLE by_trace AS
+SELECT c.rowid AS call, d.id AS delivery, d.task
+FROM calls AS c ASOF JOIN (SELECT * FROM deliveries
+                           WHERE trace IS NOT NULL AND task IS NOT NULL AND began IS NOT NULL) AS d
+  ON c.trace = d.trace AND c.began >= d.began - 1000000
+WHERE c.delivery IS NULL AND c.trace IS NOT NULL AND c.began IS NOT NULL;
+
+-- name: by_time
+-- Calls with neither a task nor a known trace, made while a single task was at work.
+CREATE TEMP TABLE by_time AS
+SELECT c.rowid AS call, w.id AS delivery, w.task
+FROM calls AS c ASOF JOIN windows AS w ON c.began >= w.t
+WHERE c.delivery IS NULL AND c.task IS NULL AND c.began < w.until
+  AND c.rowid NOT IN (SELECT call FROM by_trace);
+
+-- name: by_task
+-- Calls that name their task, made while that task was being worked on.
+CREATE TEMP TABLE by_task AS
+SELECT c.rowid AS call, d.id AS delivery, d.task
+FROM calls AS c ASOF JOIN (SELECT * FROM deliveries
+                           WHERE task IS NOT NULL AND began IS NOT NULL) AS d
+  ON c.task = d.task AND c.began >= d.began - 1000000
+WHERE c.delivery IS NULL AND c.task IS NOT NULL
+  AND c.rowid NOT IN (SELECT call FROM by_trace);
+
+-- name: placed
+-- Each call with its delivery, as far as it is known, and how that is known.
+CREATE TABLE placed AS
+SELECT c.* EXCLUDE (delivery, task),
+       coalesce(c.delivery, t.delivery, k.delivery, w.delivery) AS delivery,
+       coalesce(t.task, k.task, w.task, c.task) AS task,
+       CASE WHEN c.delivery IS NOT NULL THEN 'line' WHEN t.delivery IS NOT NULL THEN 'trace'
+            WHEN k.delivery IS NOT NULL THEN 'task' WHEN w.delivery IS NOT NULL THEN 'time'
+       END AS how
+FROM calls AS c LEFT JOIN by_trace AS t ON t.call = c.rowid
+                LEFT JOIN by_task AS k ON k.call = c.rowid
+                LEFT JOIN by_time AS w ON w.call = c.rowid;
+
+-- name: outcomes
+-- Of each task, in each source: its deliveries, and the one whose calls were of use.
+CREATE TABLE outcomes AS
+SELECT task, source, count(*) AS deliveries, count(*) FILTER (failed) AS failed,
+       count(*) FILTER (NOT failed) AS done, min(began) AS first, max(coalesce(ended, began)) AS last,
+       coalesce(arg_max(id, began) FILTER (NOT failed), arg_min(id, began)) AS useful,
+       mode(queue) AS queue, mode(url) AS url, max(tenant) AS tenant,
+       list(DISTINCT revision) FILTER (revision IS NOT NULL) AS revisions
+FROM deliveries WHERE task IS NOT NULL AND began IS NOT NULL
+GROUP BY task, source HAVING count(*) > 1;

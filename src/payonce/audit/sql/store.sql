@@ -1,0 +1,105 @@
+-- The tables that every format is read into, and the macros that read single values.
+-- Times are whole microseconds since the epoch, amounts whole nano-units of a currency.
+
+-- name: macros
+-- One reading of times, amounts and counts for all formats; what is absurd becomes NULL.
+CREATE MACRO in_range(us) AS
+  CASE WHEN us BETWEEN 946684800000000 AND 4102444800000000 THEN us::BIGINT END;
+CREATE MACRO scaled(x) AS
+  CASE WHEN x < 1e11 THEN x * 1e6 WHEN x < 1e14 THEN x * 1e3 WHEN x < 1e17 THEN x
+       WHEN x < 1e20 THEN x / 1e3 END;
+CREATE MACRO moment(t) AS in_range(
+  CASE WHEN t IS NULL OR length(t) > 64 THEN NULL
+       WHEN regexp_full_match(t, '[0-9]{1,20}(\.[0-9]+)?([eE]\+?[0-9]{1,2})?')
+         THEN scaled(try_cast(t AS DOUBLE))
+       ELSE epoch_us(coalesce(
+         try_cast(regexp_replace(t, '([0-9]),([0-9])', '\1.\2') AS TIMESTAMPTZ),
+         try_strptime(t, ['%d/%b/%Y:%H:%M:%S %z', '%Y/%m/%d %H:%M:%S'])::TIMESTAMPTZ)) END);
+CREATE MACRO whole(t) AS
+  CASE WHEN length(t) <= 40 AND try_cast(t AS DECIMAL(38, 6)) BETWEEN 0 AND 9e15
+       THEN try_cast(try_cast(t AS DECIMAL(38, 6)) AS BIGINT) END;
+CREATE MACRO nanos(t) AS
+  CASE WHEN length(t) <= 64
+       THEN try_cast(try_cast(t AS DECIMAL(18, 9))::DECIMAL(38, 9) * 1000000000::DECIMAL(10, 0) AS BIGINT) END;
+CREATE MACRO spent(t) AS CASE WHEN nanos(t) >= 0 THEN nanos(t) END;
+CREATE MACRO cents(t) AS nanos(t) // 100;
+CREATE MACRO filled(t) AS
+  CASE WHEN lower(trim(t)) NOT IN ('', 'null', 'none', '{}', '[]', '""') THEN trim(t) END;
+CREATE MACRO currency_of(t) AS
+  CASE WHEN regexp_full_match(t, '[A-Za-z]{3}') THEN upper(t) ELSE 'USD' END;
+CREATE MACRO failed_status(t) AS
+  CASE WHEN try_cast(t AS INTEGER) BETWEEN 200 AND 299 THEN false
+       WHEN try_cast(t AS INTEGER) IS NOT NULL THEN true END;
+CREATE MACRO last_part(t) AS
+  CASE WHEN contains(t, '/tasks/') THEN regexp_extract(t, '/tasks/(.+)$', 1) ELSE t END;
+
+-- name: tables
+-- What the formats fill: deliveries of tasks, calls that cost, errors, sums by period.
+CREATE TABLE deliveries (
+  source INTEGER, id VARCHAR, task VARCHAR, queue VARCHAR, number BIGINT,
+  began BIGINT, ended BIGINT, failed BOOLEAN, status VARCHAR, trace VARCHAR, url VARCHAR,
+  tenant VARCHAR, revision VARCHAR);
+CREATE TABLE calls (
+  source INTEGER, id VARCHAR, delivery VARCHAR, task VARCHAR, trace VARCHAR, began BIGINT,
+  provider VARCHAR, model VARCHAR, paid BOOLEAN, nanos BIGINT, currency VARCHAR,
+  tokens_in BIGINT, tokens_out BIGINT, print VARCHAR, tenant VARCHAR, resends BIGINT);
+CREATE TABLE errors (
+  source INTEGER, delivery VARCHAR, task VARCHAR, trace VARCHAR, began BIGINT, text VARCHAR);
+CREATE TABLE buckets (
+  source INTEGER, provider VARCHAR, starts BIGINT, ends BIGINT, model VARCHAR,
+  requests BIGINT, tokens_in BIGINT, tokens_out BIGINT, nanos BIGINT, currency VARCHAR);
+CREATE TABLE spans (
+  source INTEGER, trace VARCHAR, span VARCHAR, parent VARCHAR, began BIGINT, ended BIGINT,
+  name VARCHAR, attributes VARCHAR, failed BOOLEAN, message VARCHAR, tenant VARCHAR,
+  exception_type VARCHAR, exception_message VARCHAR);
+CREATE TEMP TABLE incoming (n BIGINT, line VARCHAR, is_json BOOLEAN);
+CREATE TEMP TABLE staged (n BIGINT, why VARCHAR);
+CREATE TEMP TABLE marks (n BIGINT, why VARCHAR);
+
+-- name: fill
+-- A piece of a file, line by line; $first is the number of its first line.
+CREATE OR REPLACE TEMP TABLE incoming AS
+SELECT n, line, $json AND json_valid(line) AS is_json
+FROM (SELECT unnest(range(1, len(l) + 1)) + $first - 1 AS n, unnest(l) AS line
+      FROM (SELECT string_split($text, chr(10)) AS l))
+WHERE trim(line) != '';
+
+-- name: fill_from_csv
+-- A table of text, each row as a line of JSON.
+CREATE OR REPLACE TEMP TABLE incoming AS
+SELECT row_number() OVER () + 1 AS n, to_json(t)::VARCHAR AS line, true AS is_json
+FROM read_csv($path, all_varchar = true, header = true, ignore_errors = true, store_rejects = true,
+              null_padding = false, strict_mode = false, max_line_size = 33554432,
+              buffer_size = 67108864, sample_size = 2000) AS t;
+
+-- name: rejected
+-- Rows of a table that its columns don't fit.
+SELECT error_type::VARCHAR, count(DISTINCT line), min(line) FROM reject_errors GROUP BY 1;
+
+-- name: some
+-- The first rows, to recognise their format by.
+SELECT line FROM incoming ORDER BY n LIMIT 100;
+
+-- name: begin
+-- A new piece: no format has looked at it yet.
+DELETE FROM marks;
+
+-- name: mark
+-- What a format made of the rows of a piece.
+INSERT INTO marks SELECT n, CASE WHEN bool_or(why IS NULL) THEN NULL ELSE min(why) END
+FROM staged GROUP BY n;
+
+-- name: told
+-- How many rows a piece had, and those that no format could use, by reason.
+SELECT count(*), NULL, NULL FROM incoming
+UNION ALL
+SELECT count(*), reason, min(n)
+FROM (SELECT i.n, coalesce(
+               CASE WHEN NOT i.is_json AND starts_with(ltrim(i.line), '{') THEN 'no JSON' END, m.why,
+               CASE WHEN $json AND NOT i.is_json THEN 'no JSON'
+                    ELSE 'of no format that is known' END) AS reason
+      FROM incoming AS i
+      LEFT JOIN (SELECT n, bool_or(why IS NULL) AS used, min(why) AS why FROM marks GROUP BY n) AS m
+        ON m.n = i.n
+      WHERE NOT coalesce(m.used, false))
+GROUP BY reason;

@@ -1,0 +1,134 @@
+"""Reading, for `audit`: retry storms, from the tasks and addresses that failed again and again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from payonce.audit.blame import blame
+from payonce.audit.findings import Cost, Storm
+from payonce.audit.spacing import schedule_of, waits
+from payonce.audit.store import Store
+from payonce.audit.wording import counted, legible
+from payonce.model import Kind
+
+_ALONE = 5
+"""Failures that make a storm where nothing tells of paid calls, nor of a failure that stays."""
+_HOW = {
+    "line": "by the log's own lines",
+    "trace": "by their trace",
+    "task": "by the task that they name",
+    "time": "by time alone: no other task was at work then",
+}
+
+
+def storms_of_tasks(store: Store, least: int, most: int) -> list[Storm]:
+    """Tasks that failed at least so often, with what they paid."""
+    found = (_storm(store, row) for row in store.rows("ask", "storms", least=least, most=most))
+    return [storm for storm in found if is_storm(storm)]
+
+
+def is_storm(storm: Storm) -> bool:
+    """Whether it is one: it paid in vain, fails for good, or goes on for long."""
+    lasting = storm.blame is not None and storm.blame.kind is Kind.DETERMINISTIC
+    return bool(storm.wasted) or lasting or storm.failed >= _ALONE
+
+
+def _storm(store: Store, row: tuple[Any, ...]) -> Storm:
+    task, deliveries, failed, done, first, last, queue, url, tenant, sources, revs = row
+    storm = Storm(
+        *("task", legible(task) or "", deliveries, failed, done > 0, first, last),
+        queue=queue,
+        url=legible(url),
+        tenant=legible(tenant),
+        revisions=tuple(legible(each) or "" for each in revs or ()),
+        sources=set(sources),
+    )
+    found = waits(store.rows("ask", "times_of", task=task))
+    storm.schedule = schedule_of(found, queue)
+    storm.blame = blame(store.rows("ask", "errors_of", task=task))
+    storm.evidence.append(
+        f"{counted(deliveries, 'delivery', 'deliveries')} of one task, {failed:,} failed"
+    )
+    _add_calls(storm, store.rows("ask", "calls_of", task=task))
+    _add_rest(storm)
+    return storm
+
+
+def _add_calls(storm: Storm, rows: Iterable[tuple[Any, ...]]) -> None:
+    """The calls by the source that tells of the most; the money by the one that knows it."""
+    told = sorted(rows, key=lambda row: (row[3], -(row[7])), reverse=True)
+    if not told or not told[0][3]:
+        storm.unknown.append("what it paid for: no file has calls that are surely this task's")
+        return
+    source, how, _, storm.calls, storm.wasted, *_ = told[0]
+    storm.sources.add(source)
+    storm.evidence.append(
+        f"{counted(storm.calls or 0, 'paid call')} in "
+        f"{counted(told[0][8], 'delivery', 'deliveries')}, {_HOW[how]}"
+    )
+    priced = max(told, key=lambda row: row[3] - row[7])
+    storm.sources.add(priced[0])
+    _, _, currency, calls, wasted, nanos, wasted_nanos, unknown, *_ = priced
+    storm.tenant = storm.tenant or legible(priced[10])
+    with_tokens = max(told, key=lambda row: row[11] or 0)
+    storm.tokens = with_tokens[11], with_tokens[12]
+    storm.cost = Cost(nanos, currency or "USD", unknown + (storm.calls or 0) - calls)
+    missing = (storm.wasted or 0) - wasted
+    nothing_wasted = 0 if not storm.wasted else None
+    storm.wasted_cost = Cost(
+        nothing_wasted if wasted_nanos is None else wasted_nanos,
+        currency or "USD",
+        (unknown if wasted_nanos is None else 0) + missing,
+    )
+    resent = sum(row[9] or 0 for row in told)
+    if resent:
+        storm.evidence.append(f"{counted(resent, 'send')} repeated by an SDK on its own")
+
+
+def _add_rest(storm: Storm) -> None:
+    if storm.schedule:
+        storm.evidence.append(f"repeated {storm.schedule}")
+    if storm.blame is None:
+        storm.unknown.append("which error it failed with")
+    elif storm.blame.kind is Kind.DETERMINISTIC:
+        storm.evidence.append("its error doesn't get better with repetition")
+    if storm.calls is not None and storm.cost is not None and storm.cost.nanos is None:
+        storm.unknown.append("what the calls cost")
+
+
+def storms_of_urls(
+    store: Store, least: int, most: int, known: list[Storm], paths: dict[int, str]
+) -> list[Storm]:
+    """Addresses that failed again and again, where no file names the tasks.
+
+    What the storms of known tasks explain is added to these.
+    """
+    found = []
+    for row in store.rows("ask", "times_of_urls", least=least, most=most):
+        url, source, queue, count, failed, done, first, last, begun, ended, status, revs = row
+        same = [storm for storm in known if _is_at(storm, url)]
+        if same and failed <= sum(storm.failed for storm in same) + len(same):
+            for storm in same:
+                storm.sources.add(source)
+                storm.revisions = storm.revisions or tuple(legible(r) or "" for r in revs or ())
+                storm.evidence.append(f"{failed:,} requests to it answered {status}")
+            continue
+        schedule = schedule_of(waits(list(zip(begun, ended, strict=True))), queue)
+        if done or (schedule is None and failed < _ALONE):
+            continue
+        storm = Storm("url", legible(url) or "", count, failed, False, first, last, queue, url)
+        storm.schedule, storm.url = schedule, legible(url)
+        storm.revisions = tuple(legible(each) or "" for each in revs or ())
+        storm.sources.add(source)
+        storm.evidence.append(f"{failed:,} requests by a queue in a row answered {status}")
+        storm.unknown += ["whether it is one task: the log has no task names", "what it paid for"]
+        _add_rest(storm)
+        found.append(storm)
+    return found
+
+
+def _is_at(storm: Storm, url: str) -> bool:
+    if storm.url is None:
+        return False
+    return url == storm.url or url.endswith(storm.url) or storm.url.endswith(url)

@@ -1,0 +1,109 @@
+"""The demo's accident, found in what a real deployment would have of it; and real exports."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from tests.audit.asking import audited, samples
+from tests.demo.conftest import Told
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def unprotected(told: Told) -> Path:
+    """The folder of the app that had the accident."""
+    return told.folder / "unprotected"
+
+
+def test_the_storm_is_found_in_the_logs_alone(unprotected: Path) -> None:
+    """One task, 21 deliveries, 63 paid calls of which 60 were wasted, and the missing column."""
+    found = audited(*unprotected.iterdir())
+    assert found.code == 1
+    (storm,) = found.storms
+    assert (storm["task"], storm["deliveries"], storm["failed"]) == ("course-42", 21, 21)
+    assert (storm["calls"], storm["wasted_calls"]) == (63, 60)
+    assert "no column named outline" in storm["error"]
+    assert storm["reason"] == 'column "outline" of table "courses" does not exist'
+    assert storm["kind"] == "deterministic"
+    assert "Cloud Tasks" in storm["spacing"]
+    assert "course-42: 21 deliveries" in found.out
+    assert "63 calls paid, 60 wasted" in found.out
+
+
+def test_each_file_says_what_it_cannot_know(unprotected: Path) -> None:
+    """Each source is told of, with what it lacks; what is no log is named with its reason."""
+    found = audited(*unprotected.iterdir())
+    logs = {"app.log", "requests.jsonl", "task_operations_log.jsonl"}
+    usage = {"openai_usage.json", "anthropic_usage.json"}
+    for name in logs | usage:
+        source = found.source(unprotected / name)
+        assert source["cannot_know"]
+        assert (source["error"], source["skipped"]) == (None, [])
+    assert "SQLite" in found.source(unprotected / "courses.db")["error"]
+    assert "not of a format" in found.source(unprotected / "batch.py")["error"]
+
+
+@pytest.mark.parametrize(
+    ("file", "deliveries", "calls", "wasted"),
+    [("app.log", 21, 63, 60), ("task_operations_log.jsonl", 21, None, None),
+     ("requests.jsonl", 21, None, None)],
+)  # fmt: skip
+def test_each_log_alone_tells_its_part(
+    unprotected: Path, file: str, deliveries: int, calls: int | None, wasted: int | None
+) -> None:
+    """The app's log has all; those of the platform have the deliveries, and say what they lack."""
+    (storm,) = audited(unprotected / file).storms
+    assert storm["deliveries"] == deliveries
+    assert (storm["calls"], storm["wasted_calls"]) == (calls, wasted)
+    assert calls is not None or any("paid for" in text for text in storm["cannot_know"])
+
+
+def test_the_bill_has_the_money(told: Told, unprotected: Path) -> None:
+    """With the provider's bill beside the app's log the storm has its cost, to the nano-dollar."""
+    story = json.loads(told.process.stdout)
+    found = audited(told.folder / "bills" / "unprotected.jsonl", unprotected / "app.log")
+    (storm,) = found.storms
+    assert (storm["calls"], storm["wasted_calls"]) == (63, 60)
+    assert storm["cost_usd"] == story["unprotected"]["cost_usd"]
+    assert storm["wasted_usd"] == story["saved_usd"]
+    assert storm["calls_without_cost"] == 0
+
+
+def test_the_protected_app_had_no_storm(told: Told) -> None:
+    """What the app with payonce left has 21 deliveries, too, and nothing to complain of."""
+    found = audited(*(told.folder / "protected").iterdir())
+    assert (found.code, found.storms) == (0, [])
+    assert "No retry storm" in found.out
+
+
+def test_the_samples_have_one_storm() -> None:
+    """Of all real exports only the spans of three failed deliveries are a storm."""
+    found = audited(*(path for path in samples().rglob("*") if path.is_file()))
+    assert found.code == 1
+    (storm,) = found.storms
+    assert (storm["task"], storm["tenant"], storm["deliveries"]) == ("batch-t42", "t-42", 3)
+    assert (storm["calls"], storm["wasted_calls"]) == (6, 4)
+    assert storm["reason"] == 'column "score" of table "results" does not exist'
+    assert (found.document["identical"], found.document["hidden_retries"]) == ([], [])
+
+
+def test_the_azure_traces_have_none() -> None:
+    """28,185 calls of production are read, and no storm is found in them."""
+    found = audited(*(samples() / "azure_llm").glob("*.csv"))
+    assert (found.code, found.storms) == (0, [])
+    assert found.document["concentration"] == []
+    assert found.document["totals"]["calls"] == 28_185
+    assert found.document["totals"]["calls_without_cost"] == 28_185
+
+
+def test_half_of_a_month_on_one_day_is_named_and_is_no_storm() -> None:
+    """The day with 47.9 % of a month's input tokens is a concentration, not a storm."""
+    found = audited(samples() / "openai_usage_completions_30d_real.json")
+    assert (found.code, found.storms) == (0, [])
+    (day,) = found.document["concentration"]
+    assert (day["period"], day["measure"]) == ("2025-01-18", "input_tokens")
+    assert round(day["share"], 3) == 0.479
+    assert "2025-01-18 holds 47.9 % of the input tokens of all 31 days" in found.out
