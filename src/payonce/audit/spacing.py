@@ -13,7 +13,7 @@ from itertools import pairwise
 from statistics import median
 
 _SECOND = 1_000_000
-_FEW = 2
+_FEW, _ENOUGH = 2, 4
 _NEAR = 0.2
 
 
@@ -26,7 +26,7 @@ def waits(times: Sequence[tuple[int, int | None]]) -> list[float]:
     ]
 
 
-def schedule_of(found: Sequence[float], queue: str | None = None) -> str | None:
+def schedule_of(found: list[float], queue: str | None = None) -> str | None:
     """The schedule that these waits fit, in words; None if they fit none.
 
     Args:
@@ -47,8 +47,13 @@ def schedule_of(found: Sequence[float], queue: str | None = None) -> str | None:
     return _growing(found, queue)
 
 
-def _growing(found: Sequence[float], queue: str | None) -> str | None:
-    """Waits that double at first, then grow by as much each time, or stay."""
+def _growing(found: list[float], queue: str | None) -> str | None:
+    """Waits that double at first, then grow by as much each time, or stay.
+
+    What is shorter than a second says more of the work than of the waits, if enough is left.
+    """
+    longer = [each for each in found if each >= 1]
+    found = longer if len(longer) >= _ENOUGH and found[-len(longer) :] == longer else found
     steps = [(after / before, after - before) for before, after in pairwise(found) if before > 0]
     doubled = 0
     for ratio, _ in steps:
