@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, overload
 
+from payonce import budget as budgets
 from payonce.databases import Databases
 from payonce.delivery import LOOKOUT, WAKE, current
 from payonce.effects import Way, adrive, drive, running_loop, wait_for
@@ -17,7 +18,7 @@ from payonce.handle import deliver
 from payonce.job import Arguments, Job, Template
 from payonce.journal import journal_at
 from payonce.lookout import Lookout
-from payonce.money import Money
+from payonce.money import Budget, Money, Per
 from payonce.notices import Notice
 from payonce.notifying import Board, Hook
 from payonce.observing import Observer, flush
@@ -78,6 +79,7 @@ class Payonce(Databases):
         self.failures = Rules()
         self.prices = Prices()
         self.jobs: dict[str, Job] = {}
+        self._budgets: list[Budget] = []
         self._capture: Capture | None = None
         super().__init__(self.store)
         self.lookout = Lookout(self, look_every)
@@ -93,6 +95,7 @@ class Payonce(Databases):
         *,
         name: str | None = None,
         tenant: str | None = None,
+        budget: Money | str | None = None,
         attempts: int = 5,
         sends: int = 20,
         wait: float = 10.0,
@@ -111,34 +114,34 @@ class Payonce(Databases):
             key: the run key, a template over the function's arguments: `"course:{course_id}"`.
             name: the job's name in the journal; by default the module's and the function's.
             tenant: who it is for, a template too.
+            budget: what one run may spend in all, such as `"5 USD"`; see `app.budget` for others.
             attempts: how often a run may be attempted before it parks.
             sends: how often one step may be sent, hidden retries of SDKs included.
             wait: seconds that a duplicate waits for the result of the attempt that works.
             backoff: seconds before the first retry, at most; doubled each time, up to 300.
-            on_park: `"ack"` takes the message of a parked run off the queue, `"hold"` lets the
-                queue redeliver it, each time for one read of the journal.
-            breaker: when new runs are held at the door, because others have failed; None: never.
+            on_park: `"ack"` takes a parked run's message off the queue, `"hold"` keeps it there.
+            breaker: when new runs are held, because others have failed; None: never.
             ignore_args: arguments that two deliveries of one run may differ in.
-            needs: what a database has to hold before anything is paid, each made by
-                `app.schema()`.
+            needs: what databases have to hold before anything is paid: `app.schema()`.
 
         Raises:
             KeyTemplateError: the key is empty, or names an argument that isn't there.
+            ValueError: the budget is no amount of money.
             ConfigError: `ignore_args` does, the name is taken, or a cap is below its least.
         """
 
         def decorate(function: Callable[P, R]) -> Callable[P, R]:
-            _refuse_no_key(key, function)
             job = Job(
                 name=name or f"{module_of(function)}.{function.__qualname__}",
                 function=function,
-                key=Template(key, function),
+                key=_key(key, function),
                 tenant=Template(tenant, function) if tenant else None,
                 limits=limits,
                 hold=on_park == "hold",
                 ignored=frozenset(ignore_args),
                 version=self.version,
                 needs=tuple(needs),
+                budget=None if budget is None else Money.parse(budget),
             )
             return self._register(job, function)
 
@@ -146,6 +149,37 @@ class Payonce(Databases):
         if not isinstance(key, str):
             raise KeyTemplateError("@app.job needs a key", 'Write @app.job(key="course:{id}").')
         return decorate
+
+    def budget(
+        self,
+        limit: Money | str,
+        *,
+        job: str | None = None,
+        tenant: str | None = None,
+        per: Per = "total",
+    ) -> None:
+        """Limit what may be spent: by the application, or by one job or tenant, or each of them.
+
+        Before a call is made what it may cost is held in the journal; where too little is left,
+        the run parks, and goes on when a person sets a higher limit (`payonce budget set`) or the
+        period is over.
+
+        Args:
+            limit: such as `"50 USD"`; calls that cost another currency don't count.
+            job: a job's name, or `"*"` for each job.
+            tenant: a tenant's, or `"*"` for each.
+            per: `"day"` and `"month"` are those of UTC.
+
+        Raises:
+            ValueError: the limit is no amount of money.
+            ConfigError: both a job and a tenant are named, or there is no such period.
+        """
+        self._budgets.append(budgets.told(limit, job=job, tenant=tenant, per=per))
+
+    def budgets_of(self, job: Job) -> Sequence[Budget]:
+        """The budgets that the code has for the runs of this job, its tenants and all."""
+        own = [] if job.budget is None else [budgets.of_run(job.name, job.budget)]
+        return (*self._budgets, *own)
 
     def _register(self, job: Job, function: Callable[P, R]) -> Callable[P, R]:
         taken = self.jobs.get(job.name)
@@ -184,6 +218,7 @@ class Payonce(Databases):
         name: str | None = None,
         key: str | None = None,
         cost: Money | str | Callable[[Any], Money | str] | None = None,
+        ceiling: Money | str | None = None,
         check: Callable[[Any], Any] | None = None,
         resamples: int = 2,
         in_doubt: Doubt | None = None,
@@ -198,6 +233,7 @@ class Payonce(Databases):
         name: str | None = None,
         key: str | None = None,
         cost: Money | str | Callable[[Any], Money | str] | None = None,
+        ceiling: Money | str | None = None,
         check: Callable[[Any], Any] | None = None,
         resamples: int = 2,
         in_doubt: Doubt | None = None,
@@ -213,6 +249,8 @@ class Payonce(Databases):
             name: the step's name in the journal; by default the module's and the function's.
             key: a template over the arguments; by default all arguments, canonically.
             cost: what one call costs (`"0.02 USD"`), or a function of the answer that tells.
+            ceiling: what it costs at most, for budgets, where `cost` is a function; else the call
+                is held for twice what its step has cost lately, or for all that is left.
             check: a function of the answer; where it raises or returns False, the answer is
                 rejected and asked for again, at most `resamples` times.
             resamples: see `check`; also the cap for `payonce.reject`.
@@ -234,6 +272,7 @@ class Payonce(Databases):
                 name=name,
                 key=key,
                 cost=cost,
+                ceiling=ceiling,
                 check=check,
                 resamples=resamples,
                 in_doubt=in_doubt,
@@ -409,12 +448,13 @@ class Payonce(Databases):
         self.close_databases()
 
 
-def _refuse_no_key(key: str, function: Callable[..., Any]) -> None:
+def _key(key: str, function: Callable[..., Any]) -> Template:
     if not key:
         raise KeyTemplateError(
             f"{function.__qualname__} has no run key",
             'Give it one that names the work: @app.job(key="course:{course_id}").',
         )
+    return Template(key, function)
 
 
 def _limits(

@@ -18,7 +18,7 @@ from payonce.errors import Busy, NoJournal, NotDone, Paid, Parked, RetryLater, S
 from payonce.failure import classify
 from payonce.job import Arguments, Job
 from payonce.journal.protocol import Closing
-from payonce.model import CallState, Diagnosis, RunState, Verdict, World
+from payonce.model import CallState, Diagnosis, RunState, Verdict, WakesOn, World
 from payonce.ready import NotBegun
 from payonce.redact import redact
 from payonce.rejecting import blame
@@ -143,6 +143,8 @@ def _probe_in(
     app: App, scope: RunScope, job: Job, found: Diagnosis, verdict: Verdict
 ) -> Way[float | None]:
     """Seconds until a run that parks is tried again in the same world, if it is."""
+    if WakesOn.BUDGET in found.wakes_on:
+        return found.after
     watched = app.watches(job)
     if verdict.word != "park" or not breaker.is_blind(found, watched=watched):
         return None

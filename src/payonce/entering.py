@@ -7,6 +7,7 @@ let in all the same.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Protocol
@@ -19,6 +20,7 @@ from payonce.failure.rules import Rules
 from payonce.job import Job
 from payonce.journal.protocol import Closing, Journal, Opening
 from payonce.model import Diagnosis, Kind, Run, RunState, Trouble, World
+from payonce.money import Budget
 from payonce.notices import Notice
 from payonce.observing import Observer
 from payonce.policy import Door
@@ -51,6 +53,9 @@ class App(Protocol):
 
     def watches(self, job: Job) -> bool:
         """Whether a database is watched for this job, besides the journal's own."""
+
+    def budgets_of(self, job: Job) -> Sequence[Budget]:
+        """The budgets that the code has for the runs of this job, its tenants and all."""
 
     def tell(self, notice: Notice) -> None:
         """Put up a notice for hooks."""
@@ -128,6 +133,8 @@ def _scope(
             pays_drift=policy.pays_drift(opening.seen),
             trouble=trouble,
             probing=probing,
+            budgets=app.budgets_of(job),
+            tell=app.tell,
         )
     except BaseException:
         _give_back(app.journal, opening.world, run)

@@ -26,12 +26,15 @@ Stop(BaseException)         inside a run: neither `except Exception` nor an SDK'
 ├── NotReplayable
 ├── SendsUsedUp
 ├── Drifted
+├── BudgetReached
 └── NoJournal
 """
 
 from __future__ import annotations
 
 from typing import Literal
+
+from payonce.money import Balance, Money
 
 Paid = Literal["no", "yes", "unknown"]
 
@@ -271,6 +274,29 @@ class SendsUsedUp(Stop):
             todo="Look at why it is refused; sends=N in @app.job sets the cap.",
         )
         self.step, self.sends = step, sends
+
+
+class BudgetReached(Stop):
+    """A budget has not got left what the next call may cost; the call was not made.
+
+    `balance` is what is used of it, `wanted` the nanos that were to be held; `waits` says that
+    only calls in flight hold it back. It is worth looking again after `again` seconds, if at all.
+    """
+
+    def __init__(
+        self, step: str, balance: Balance, wanted: int, *, waits: bool, again: float | None
+    ) -> None:
+        super().__init__(
+            f"{step} may cost {Money(wanted, balance.currency)}, and {balance.sentence()}",
+            paid="no",
+            todo=(
+                "It is tried again when the calls in flight have ended."
+                if waits
+                else f"To let it go on now, set a higher limit: {balance.command}."
+            ),
+        )
+        self.step, self.balance, self.wanted = step, balance, wanted
+        self.waits, self.again = waits, again
 
 
 class Drifted(Stop):

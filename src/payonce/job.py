@@ -16,6 +16,7 @@ from payonce import values
 from payonce.errors import ConfigError, KeyTemplateError, NotKept
 from payonce.fingerprint import of_arguments
 from payonce.model import Payload
+from payonce.money import Money
 from payonce.policy import Limits
 from payonce.ready import Need
 
@@ -81,6 +82,7 @@ class Job:
     ignored: frozenset[str]
     version: str | None
     needs: tuple[Need, ...] = ()
+    budget: Money | None = None
     is_async: bool = field(init=False)
     signature: inspect.Signature = field(init=False)
     hints: Mapping[str, Any] = field(init=False)

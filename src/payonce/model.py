@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
 
+from payonce.money import Claim
+
 
 class RunState(StrEnum):
     """`running` while an attempt holds the lease, `waiting` between two attempts."""
@@ -49,6 +51,7 @@ class WakesOn(StrEnum):
     CONFIG = "config"
     CREDENTIALS = "credentials"
     ACCOUNT = "account"
+    BUDGET = "budget"
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +163,9 @@ class Run:
 class Intent:
     """A call about to be made, as it is written down before it is made.
 
-    `drift` tells, as JSON, in whose place the call is made, while a receipt lies unused.
+    `drift` tells, as JSON, in whose place the call is made, while a receipt lies unused. The call
+    costs no more than `ceiling_nanos`, if that is known; it is held against `claims`, which were
+    made with the knowledge of so many limits as people have set, `told`.
     """
 
     run_id: int
@@ -174,6 +179,10 @@ class Intent:
     model: str | None = None
     idempotency_key: str | None = None
     drift: str | None = None
+    ceiling_nanos: int | None = None
+    hold_currency: str = "USD"
+    claims: tuple[Claim, ...] = ()
+    told: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +231,27 @@ class Call:
     answer: Payload | None = field(default=None, repr=False)
     drift: str | None = None
     receipt_id: int | None = None
+    ceiling_nanos: int | None = None
+    hold_currency: str = "USD"
+
+    @property
+    def intent(self) -> Intent:
+        """What was written down before it was made."""
+        return Intent(
+            run_id=self.run_id,
+            attempt=self.attempt,
+            step_key=self.step_key,
+            occurrence=self.occurrence,
+            send=self.send,
+            name=self.name,
+            source="capture" if self.source == "capture" else "step",
+            parent_id=self.parent_id,
+            model=self.model,
+            idempotency_key=self.idempotency_key,
+            drift=self.drift,
+            ceiling_nanos=self.ceiling_nanos,
+            hold_currency=self.hold_currency,
+        )
 
 
 @dataclass(frozen=True, slots=True)

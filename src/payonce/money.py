@@ -1,11 +1,15 @@
-"""Noun: an amount of money as whole nano-units of one currency, never a float."""
+"""Nouns: amounts of money, as whole nano-units of one currency and never floats; what limits and
+records them.
+"""
 
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
 from functools import total_ordering
+from typing import Literal
 
 NANOS = 1_000_000_000
 _AMOUNT = re.compile(r"\s*(?P<number>\d+(?:\.\d+)?)\s*(?P<currency>[A-Z]{3})\s*")
@@ -64,3 +68,131 @@ class Money:
         if self.currency != other.currency:
             raise ValueError(f"{self.currency} and {other.currency} don't add up")
         return other
+
+
+Scope = Literal["run", "job", "tenant", "app"]
+Per = Literal["total", "day", "month"]
+EVERY = "*"
+"""The name of a budget that each job or tenant has for itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How much may be spent: by one run, a job, a tenant or the whole application.
+
+    `name` is the job's or the tenant's, `EVERY` for each of them, and that of the job for its runs.
+    `nanos` is None where a person has lifted it. Days and months are those of UTC.
+    """
+
+    scope: Scope
+    name: str
+    per: Per
+    nanos: int | None
+    currency: str = "USD"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a call is held against: a budget that holds for it, in the period of now.
+
+    `since` is the beginning of `period` ("2026-06-12", "2026-06"; "" is all time), `until` its end.
+    """
+
+    scope: Scope
+    name: str
+    per: Per
+    nanos: int
+    period: str
+    since: float
+    until: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """How much of a budget is used in one period: paid, reserved for calls in flight, in doubt.
+
+    `unpriced` counts receipts whose cost is not known, or is in another currency.
+    """
+
+    scope: Scope
+    name: str
+    per: Per
+    period: str
+    currency: str
+    limit: int
+    spent: int
+    held: int
+    doubt: int
+    unpriced: int
+
+    @property
+    def left(self) -> int:
+        """Nanos that may still be held."""
+        return self.limit - self.spent - self.doubt - self.held
+
+    @property
+    def title(self) -> str:
+        """What it is the budget of, such as "tenant acme on 2026-06-12"."""
+        whose = "the application" if self.scope == "app" else f"{self.scope} {self.name}"
+        return (
+            f"{whose} {'on' if self.per == 'day' else 'in'} {self.period}" if self.period else whose
+        )
+
+    def sentence(self) -> str:
+        """How much of it is used, and by what."""
+        used = [f"{Money(self.spent, self.currency)} paid"]
+        if self.doubt:
+            used.append(f"{Money(self.doubt, self.currency)} in doubt")
+        if self.held:
+            used.append(f"{Money(self.held, self.currency)} held for calls in flight")
+        limit = Money(self.limit, self.currency)
+        return f"the budget of {self.title} is {limit}: {', '.join(used)}"
+
+    @property
+    def command(self) -> str:
+        """What sets another limit."""
+        given = [] if self.scope == "app" else [f"--{self.scope}", shlex.quote(self.name)]
+        per = [] if self.per == "total" else ["--per", self.per]
+        return " ".join(["payonce budget set", f"'N {self.currency}'", *given, *per])
+
+
+@dataclass(frozen=True, slots=True)
+class Short:
+    """Why an intent was not written: `balance` has not got `wanted` left.
+
+    Without a balance, budgets have been set since they were last looked at.
+    """
+
+    balance: Balance | None = None
+    wanted: int = 0
+
+    @property
+    def waits(self) -> bool:
+        """Whether it is only held back by calls that are still in flight."""
+        balance = self.balance
+        return balance is not None and balance.left + balance.held >= self.wanted
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the ledger; `nanos` is None where a price is not known.
+
+    `held` is what it adds to the sum of all that is reserved.
+    """
+
+    id: int
+    at: float
+    kind: Literal["hold", "settle", "release", "expire", "waste", "doubt"]
+    run_id: int
+    attempt: int
+    call_id: int
+    parent_id: int | None
+    job: str
+    key: str
+    tenant: str | None
+    step: str
+    source: str
+    model: str | None
+    nanos: int | None
+    currency: str
+    held: int

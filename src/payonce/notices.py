@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from payonce.model import World
+from payonce.money import Balance, Money
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,4 +162,40 @@ class CallInDoubt:
         )
 
 
-Notice = RunParked | RunWoken | BreakerOpened | BreakerClosed | CallInDoubt
+@dataclass(frozen=True, slots=True)
+class BudgetUsedUp:
+    """A budget has not got left what a call may cost, and the call was not made.
+
+    `wanted` nanos were to be held; others that meet the same limit in the same period follow
+    untold.
+    """
+
+    job: str
+    run_key: str
+    tenant: str | None
+    step: str
+    balance: Balance
+    wanted: int
+
+    @property
+    def cause(self) -> str:
+        """What it is told of once for."""
+        b = self.balance
+        return f"budget:{b.scope}:{b.name}:{b.per}:{b.period}:{b.currency}:{b.limit}"
+
+    @property
+    def title(self) -> str:
+        """A few words."""
+        return f"the budget of {self.balance.title} is reached"
+
+    @property
+    def text(self) -> str:
+        """All of it in sentences."""
+        cost = Money(self.wanted, self.balance.currency)
+        return (
+            f"{self.balance.sentence()}; {self.step}, in run {self.run_key!r} of {self.job}, may "
+            f"cost {cost} and was not called. To let it go on now: {self.balance.command}"
+        )
+
+
+Notice = RunParked | RunWoken | BreakerOpened | BreakerClosed | CallInDoubt | BudgetUsedUp

@@ -21,7 +21,7 @@ from typing import Protocol
 
 from payonce.journal.forking import survives_fork
 from payonce.journal.protocol import Journal
-from payonce.notices import BreakerOpened, CallInDoubt, Notice, RunParked
+from payonce.notices import BreakerOpened, BudgetUsedUp, CallInDoubt, Notice, RunParked
 
 _log = logging.getLogger("payonce")
 _DAY = 86_400.0
@@ -40,7 +40,7 @@ class Hook(Protocol):
 
 def log(notice: Notice) -> None:
     """The hook that is always there: a line in the log called `payonce`."""
-    pressing = isinstance(notice, RunParked | BreakerOpened | CallInDoubt)
+    pressing = isinstance(notice, RunParked | BreakerOpened | CallInDoubt | BudgetUsedUp)
     _log.log(logging.WARNING if pressing else logging.INFO, "%s", notice.text)
 
 

@@ -38,6 +38,7 @@ class Step:
     name: str
     key: Template | None
     cost: Cost
+    ceiling: Money | None
     check: Callable[[Any], Any] | None
     resamples: int
     in_doubt: Doubt
@@ -58,6 +59,7 @@ def paid_step(
     name: str | None,
     key: str | None,
     cost: Money | str | Callable[[Any], Money | str] | None,
+    ceiling: Money | str | None,
     check: Callable[[Any], Any] | None,
     resamples: int,
     in_doubt: Doubt | None,
@@ -72,6 +74,7 @@ def paid_step(
         name=name or f"{module_of(function)}.{function.__qualname__}",
         key=Template(key, function) if key is not None else None,
         cost=Money.parse(cost) if isinstance(cost, str) else cost,
+        ceiling=None if ceiling is None else Money.parse(ceiling),
         check=check,
         resamples=resamples,
         in_doubt=in_doubt or ("retry" if repeatable else "park"),
@@ -164,6 +167,8 @@ def _asked(step: Step, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Aske
         resamples=step.resamples,
         verify=ask if step.verify is not None else None,
         receipt=receipt,
+        ceiling=step.ceiling or (step.cost if isinstance(step.cost, Money) else None),
+        charged=step.cost is not None,
     )
 
 

@@ -16,8 +16,11 @@ from heapq import heappop, heappush
 from typing import Any
 
 from payonce.errors import LeaseLost, Stop
+from payonce.journal.ledger import NOTHING_TOLD
 from payonce.journal.protocol import Journal
 from payonce.model import Call, Run, Trouble, World
+from payonce.money import Budget
+from payonce.notices import Notice
 from payonce.observing import UNSEEN, Seen
 from payonce.policy import Limits
 from payonce.unused import Unused
@@ -41,6 +44,8 @@ class RunScope:
         pays_drift: bool = False,
         trouble: Trouble | None = None,
         probing: bool = False,
+        budgets: Sequence[Budget] = (),
+        tell: Callable[[Notice], None] = lambda notice: None,
     ) -> None:
         self.app, self.journal, self.run, self.world = app, journal, run, world
         self.limits, self.lease = limits, limits.lease
@@ -55,6 +60,7 @@ class RunScope:
         self.unused = Unused(calls, run.attempt)
         self.pays_drift = pays_drift
         self.trouble, self.probing = trouble, probing
+        self.budgets, self.told, self.tell = tuple(budgets), NOTHING_TOLD, tell
         self.unfinished: dict[int, Callable[[], Any]] = {}
         self._calls: dict[tuple[str, int], list[Call]] = defaultdict(list)
         for call in calls:

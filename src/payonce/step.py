@@ -18,7 +18,8 @@ from typing import Any, Literal
 from payonce import policy
 from payonce.drifting import place
 from payonce.effects import Effect, Way, Work, journaled
-from payonce.errors import NoJournal, Stop
+from payonce.errors import BudgetReached, NoJournal, Stop
+from payonce.holding import Ceiling, intend
 from payonce.model import Call, CallState, Intent, Payload, Receipt
 from payonce.scope import RunScope, parent
 from payonce.unused import Request
@@ -35,7 +36,7 @@ class Asked:
 
     `key` is the step key; `verify` makes, of an idempotency key, the effect that asks what became
     of a call in doubt (`NOT_PAID`, or its answer), which `receipt` turns into a receipt; `request`
-    is there for a captured call.
+    is there for a captured call. What is not `charged` for needs no budget.
     """
 
     name: str
@@ -47,6 +48,8 @@ class Asked:
     verify: Callable[[str], Effect] | None = None
     receipt: Callable[[Any], Receipt] | None = None
     request: Request | None = None
+    ceiling: Ceiling = None
+    charged: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +120,7 @@ def _begin(scope: RunScope, asked: Asked, occurrence: int) -> Way[Ticket]:
         limits=scope.limits,
     )
     intent = _intent(scope, asked, occurrence, len(known) + 1, key, told)
-    call = yield from _write_intent(scope, intent)
+    call = yield from _write_intent(scope, asked, intent)
     if asked.source == "capture":
         scope.unused.sent(call, asked.request if not known else None)
     return Ticket(asked, call, None, key)
@@ -151,14 +154,12 @@ def _intent(
     )
 
 
-def _write_intent(scope: RunScope, intent: Intent) -> Way[Call]:
-    write = scope.journal.intend(intent)
+def _write_intent(scope: RunScope, asked: Asked, intent: Intent) -> Way[Call]:
     try:
-        call_id = yield from journaled(write)
-    except NoJournal:
+        intent, call_id = yield from intend(scope, intent, asked.ceiling, charged=asked.charged)
+    except (NoJournal, BudgetReached):
         raise
     except BaseException:  # cancelled meanwhile: the call will not be made
-        write.unwanted(partial(_take_back, scope, intent))
         never = _call(-intent.send, intent, scope.journal.now())
         scope.record(replace(never, state=CallState.RELEASED))
         raise
@@ -169,12 +170,6 @@ def _write_intent(scope: RunScope, intent: Intent) -> Way[Call]:
     return call
 
 
-def _take_back(scope: RunScope, intent: Intent, call_id: int | None) -> None:
-    if call_id is not None:
-        reason = "cancelled before it was sent"
-        scope.journal.end(call_id, intent, CallState.RELEASED, reason).later()
-
-
 def _verified(scope: RunScope, asked: Asked, doubt: Call) -> Way[Call | None]:
     """Ask the provider's side what became of a call in doubt."""
     assert asked.verify is not None
@@ -183,9 +178,7 @@ def _verified(scope: RunScope, asked: Asked, doubt: Call) -> Way[Call | None]:
     if found is not NOT_PAID:
         return (yield from complete(scope, Ticket(asked, doubt, None, ""), asked.receipt(found)))
     released = replace(doubt, state=CallState.RELEASED, reason="verified: it did not happen")
-    yield scope.journal.end(
-        doubt.id, _intent_of(doubt), released.state, "verified: it did not happen"
-    )
+    yield scope.journal.end(doubt.id, doubt.intent, released.state, "verified: it did not happen")
     scope.record(released)
     return None
 
@@ -204,7 +197,7 @@ def complete(scope: RunScope, ticket: Ticket, receipt: Receipt) -> Way[Call]:
         ended_at=scope.journal.now(),
     )
     try:
-        yield scope.journal.complete(call.id, _intent_of(call), receipt)
+        yield scope.journal.complete(call.id, call.intent, receipt)
     except Exception:
         _log.critical(
             "the receipt of call %d (%s) could be written nowhere; its answer is handed over, "
@@ -226,7 +219,7 @@ def fail(scope: RunScope, ticket: Ticket, state: CallState, reason: str) -> None
     The write is not waited for: what was intended and never ended counts as in doubt anyway.
     """
     call = ticket.call
-    scope.journal.end(call.id, _intent_of(call), state, reason).later()
+    scope.journal.end(call.id, call.intent, state, reason).later()
     scope.record(replace(call, state=state, reason=reason))
     scope.seen.ended(replace(call, state=state, reason=reason))
     scope.unused.ended(call)
@@ -241,22 +234,6 @@ def reject(scope: RunScope, call: Call, reason: str) -> Way[None]:
         scope.record(replace(call, rejected=True, reason=reason))
         scope.seen.rejected(call)
         scope.free(call.step_key, call.occurrence)
-
-
-def _intent_of(call: Call) -> Intent:
-    return Intent(
-        run_id=call.run_id,
-        attempt=call.attempt,
-        step_key=call.step_key,
-        occurrence=call.occurrence,
-        send=call.send,
-        name=call.name,
-        source="capture" if call.source == "capture" else "step",
-        parent_id=call.parent_id,
-        model=call.model,
-        idempotency_key=call.idempotency_key,
-        drift=call.drift,
-    )
 
 
 def _call(call_id: int, intent: Intent, now: float) -> Call:
@@ -282,4 +259,6 @@ def _call(call_id: int, intent: Intent, now: float) -> Call:
         started_at=now,
         ended_at=None,
         drift=intent.drift,
+        ceiling_nanos=intent.ceiling_nanos,
+        hold_currency=intent.hold_currency,
     )

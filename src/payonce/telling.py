@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from payonce.errors import (
+    BudgetReached,
     Busy,
     Drifted,
     InDoubt,
@@ -34,6 +35,7 @@ _WAKES = {
     WakesOn.CONFIG: "the configuration is corrected",
     WakesOn.CREDENTIALS: "the credentials are corrected",
     WakesOn.ACCOUNT: "the provider's account is in order again",
+    WakesOn.BUDGET: "the budget is raised or its period is over",
 }
 
 
@@ -176,6 +178,8 @@ def of_inner(told: NotDone) -> Diagnosis:
 
 def of_stop(stop: Stop) -> Diagnosis:
     """A stop from the inside, as a diagnosis: only time or the next attempt mend some of them."""
+    if isinstance(stop, BudgetReached):
+        return _of_budget(stop)
     passing = isinstance(stop, NoJournal | LeaseLost) or (
         isinstance(stop, InDoubt) and stop.repeatable
     )
@@ -185,6 +189,18 @@ def of_stop(stop: Stop) -> Diagnosis:
         evidence=type(stop).__name__,
         fingerprint=f"{type(stop).__name__}:{stop.what}",
         wakes_on=(WakesOn.CODE,) if isinstance(stop, Drifted) else (),
+    )
+
+
+def _of_budget(stop: BudgetReached) -> Diagnosis:
+    balance = stop.balance
+    return Diagnosis(
+        kind=Kind.THROTTLED if stop.waits else Kind.DETERMINISTIC,
+        reason=f"{stop.what}. {stop.todo}",
+        evidence=type(stop).__name__,
+        fingerprint=f"{type(stop).__name__}:{balance.scope}:{balance.name}:{balance.per}",
+        wakes_on=(WakesOn.BUDGET,),
+        after=stop.again,
     )
 
 
@@ -215,6 +231,8 @@ def _todo(run: Run, found: Diagnosis, probe_in: float | None) -> str:
 
 
 def _probed(found: Diagnosis, probe_in: float) -> str:
+    if WakesOn.BUDGET in found.wakes_on:
+        return f"At a delivery or a look from {_time(probe_in)} on, too: what was paid is replayed."
     why = "That can't be seen from here"
     if WakesOn.SCHEMA in found.wakes_on:
         why = "No database is watched besides the journal's own (see app.watch)"

@@ -223,6 +223,17 @@ def _sends_used_up(app: Payonce, clock: Clock) -> None:
     _inside(app, work, sends=2)
 
 
+@provokes("BudgetReached", "may cost 2.00 USD", "no", "payonce budget set")
+def _budget_reached(app: Payonce, clock: Clock) -> None:
+    app.budget("1 USD")
+
+    @app.step(cost="2 USD")
+    def ask() -> None:
+        raise AssertionError("it may not be sent")
+
+    _inside(app, ask)
+
+
 @provokes("NoJournal", "can't be written", "no", "once the journal can be written")
 def _no_journal(app: Payonce, clock: Clock) -> None:
     app.journal = journal_at(app.store, clock=clock, patience=0.05)

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from payonce import budget
 from payonce.journal.protocol import Closing, Opening, RunFilter
 from payonce.model import Diagnosis, Receipt, Trouble, World
 
@@ -73,6 +74,11 @@ def receipt(paid: Receipt) -> dict[str, Any]:
         "cost_nanos": paid.cost_nanos,
         "currency": paid.currency,
     }
+
+
+def periods(now: float) -> dict[str, str]:
+    """The names of the periods of a moment."""
+    return {"day": budget.period("day", now)[0], "month": budget.period("month", now)[0]}
 
 
 def writable(text: str | None) -> str | None:

@@ -10,13 +10,15 @@ from typing import Any, TypeVar
 
 import psycopg
 
-from payonce.journal import fields, rows, spill
+from payonce.journal import fields, postgres_ledger, rows, spill
 from payonce.journal.begun import Begun
 from payonce.journal.fields import LOST, OUTLIVED, columns, writable
 from payonce.journal.forking import survives_fork
+from payonce.journal.ledger import Ledger
 from payonce.journal.payload import shrink, shrunk
 from payonce.journal.postgres_batch import Batch, Row, Rows
 from payonce.journal.postgres_database import PostgresDatabase
+from payonce.journal.postgres_ledger import PostgresLedger
 from payonce.journal.postgres_url import PostgresUrl
 from payonce.journal.protocol import (
     About,
@@ -39,6 +41,7 @@ from payonce.model import (
     Run,
     Trouble,
 )
+from payonce.money import Short
 
 T = TypeVar("T")
 _log = logging.getLogger("payonce")
@@ -66,6 +69,7 @@ class PostgresJournal:
         self._writer = Writer(self._database)
         self._spill = spill.SpillFolder(*url.spill)
         self._begun = Begun()
+        self.ledger: Ledger = PostgresLedger(self._write, self._all, self.now)
         survives_fork(self)
 
     def before_fork(self) -> None:
@@ -192,12 +196,10 @@ class PostgresJournal:
 
     # --- the life of a call --------------------------------------------------------------
 
-    def intend(self, intent: Intent) -> Write[int | None]:
-        def read(found: Rows) -> int | None:
-            return found[0][0]["id"] if found[0] else None
-
+    def intend(self, intent: Intent) -> Write[int | Short | None]:
         of = (intent.run_id, intent.attempt)
-        return self._write([("add_intent", columns(intent))], read, of=of)
+        read = partial(postgres_ledger.read_intent, intent)
+        return self._write(postgres_ledger.intent(intent), read, of=of)
 
     def complete(self, call_id: int, intent: Intent, receipt: Receipt) -> Write[None]:
         small, now = shrunk(receipt), self.now()
@@ -233,8 +235,7 @@ class PostgresJournal:
         if receipt is not None:
             told = _receipt(shrunk(receipt)) | {"wakes": False}
             for call in self.calls(call_id=call_id):
-                intent = {name: getattr(call, name) for name in Intent.__slots__}
-                statements.append(("complete_call", intent | told))
+                statements.append(("complete_call", columns(call.intent) | told))
         return self._write(statements, _any, durable=True)
 
     def prune(self, before: float, *, parked: bool = False, most: int = 500) -> Pruned:

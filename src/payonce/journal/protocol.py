@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+from payonce.journal.ledger import Ledger
 from payonce.journal.writer import Write
 from payonce.model import (
     Arrival,
@@ -26,6 +27,7 @@ from payonce.model import (
     Trouble,
     World,
 )
+from payonce.money import Short
 
 Resolution = Literal["happened", "did_not_happen", "pay_again"]
 Execute = Callable[[str, Mapping[str, Any]], int]
@@ -143,7 +145,9 @@ class About:
 
 
 class Journal(Protocol):
-    """The durable record of runs, attempts, deliveries and calls."""
+    """The durable record of runs, attempts, deliveries and calls; the money is in its ledger."""
+
+    ledger: Ledger
 
     def now(self) -> float:
         """The journal's clock, in seconds since the epoch."""
@@ -189,8 +193,11 @@ class Journal(Protocol):
     def wake(self, run: Run) -> Write[bool]:
         """Let a parked run go on; False when it is no longer parked."""
 
-    def intend(self, intent: Intent) -> Write[int | None]:
-        """Write an intent; its call's id, or None when the lease is lost or has run out."""
+    def intend(self, intent: Intent) -> Write[int | Short | None]:
+        """Write an intent and hold what its call may cost; None: the lease is lost or has run out.
+
+        `Short` where a budget has too little left, or where other budgets hold than it knew of.
+        """
 
     def complete(self, call_id: int, intent: Intent, receipt: Receipt) -> Write[None]:
         """Write a receipt, durably; where that fails, into the spill file."""

@@ -7,7 +7,10 @@ from functools import cache
 from pathlib import Path
 
 _FOLDER = Path(__file__).parent / "sql"
-_TABLE = re.compile(r"\bpayonce_(?:runs|attempts|deliveries|calls|payloads|migrations|claims)\b")
+_TABLE = re.compile(
+    r"\bpayonce_(?:runs|attempts|deliveries|calls|payloads|migrations|claims"
+    r"|entries|budgets|balances|holds)\b"
+)
 _NAME = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
 
 

@@ -22,6 +22,7 @@ from payonce.model import (
     WakesOn,
     World,
 )
+from payonce.money import Balance, Budget, Entry
 
 
 class Row(Protocol):
@@ -114,7 +115,25 @@ def call(row: Row) -> Call:
         answer=_payload(row["answer_codec"], row["answer_body"]),
         drift=row["drift"],
         receipt_id=row["answer_id"],
+        ceiling_nanos=row["ceiling_nanos"],
+        hold_currency=row["hold_currency"],
     )
+
+
+def balance(row: Row) -> Balance:
+    """A row of `find_balance`, `list_balances` or `hold_intent`."""
+    names = ("scope", "name", "per", "period", "currency", "spent", "held", "doubt", "unpriced")
+    return Balance(limit=row["limit_nanos"], **{name: row[name] for name in names})
+
+
+def entry(row: Row) -> Entry:
+    """A row of `entries_of_run`."""
+    return Entry(**{name: row[name] for name in Entry.__slots__})
+
+
+def budget(row: Row) -> Budget:
+    """A row of `budgets`."""
+    return Budget(**{name: row[name] for name in Budget.__slots__})
 
 
 def attempt(row: Row) -> Attempt:

@@ -16,6 +16,7 @@ from payonce.journal import fields, rows, spill
 from payonce.journal.begun import Begun
 from payonce.journal.fields import LOST, OUTLIVED, columns, writable
 from payonce.journal.forking import survives_fork
+from payonce.journal.ledger import Ledger
 from payonce.journal.payload import shrink, shrunk
 from payonce.journal.protocol import (
     About,
@@ -30,6 +31,7 @@ from payonce.journal.protocol import (
 )
 from payonce.journal.queries import queries
 from payonce.journal.sqlite_file import SqliteFile
+from payonce.journal.sqlite_ledger import SqliteLedger, add_intent
 from payonce.journal.writer import Write, Writer
 from payonce.model import (
     Call,
@@ -40,6 +42,7 @@ from payonce.model import (
     Run,
     Trouble,
 )
+from payonce.money import Short
 
 _Q = queries("sqlite")
 _log = logging.getLogger("payonce")
@@ -65,6 +68,7 @@ class SqliteJournal:
         self._writer = Writer(self._file)
         self._spill = spill.SpillFolder(*spill.beside(path))
         self._begun = Begun()
+        self.ledger: Ledger = SqliteLedger(self._writer, self._all, self.now)
         survives_fork(self)
 
     def before_fork(self) -> None:
@@ -185,11 +189,10 @@ class SqliteJournal:
 
     # --- the life of a call --------------------------------------------------------------
 
-    def intend(self, intent: Intent) -> Write[int | None]:
-        def write(db: sqlite3.Connection) -> int | None:
+    def intend(self, intent: Intent) -> Write[int | Short | None]:
+        def write(db: sqlite3.Connection) -> int | Short | None:
             self._refuse_stranger(intent.run_id, intent.attempt)
-            cursor = db.execute(_Q["add_intent"], columns(intent) | {"now": self.now()})
-            return cursor.lastrowid if cursor.rowcount else None
+            return add_intent(db, intent, self.now())
 
         return self._writer.write(write)
 

@@ -7,6 +7,10 @@
 --                there
 --   lock_job     differs because SQLite has one writer at a time anyway
 --   claim        differs because it also does what drop_claims does there
+--   add_intent   differs because it also does what budgets_version does there
+--   hold_intent  differs because it also does what find_balance, cost_lately, reserve and add_hold
+--                do there
+--   lock_budgets differs because SQLite has one writer at a time anyway
 --   close_run    differs because it also does what close_attempt, doubt_open_calls,
 --                answer_delivery, set_drift and add_payload do there
 --   complete_call differs because it also does what add_payload, drop_last_payload,
@@ -54,7 +58,7 @@ WITH clock AS MATERIALIZED (
     SELECT max(id) AS id, count(*) AS failed, max(updated_at) AS last FROM payonce_runs
     WHERE %(asks)s::boolean AND job = %(job)s AND world_code = %(world_code)s
         AND world_schema = %(world_schema)s
-        AND held = 0 AND state <> 'done' AND wakes_on <> 'input'
+        AND held = 0 AND state <> 'done' AND wakes_on NOT IN ('input', 'budget')
         AND (kind = 'deterministic' OR (kind = 'unknown' AND state = 'parked'))
         AND updated_at > coalesce((SELECT at FROM proven), -1)
     GROUP BY fingerprint ORDER BY 2 DESC, 3 DESC LIMIT 1
@@ -254,19 +258,28 @@ WHERE id = %(run_id)s AND attempt = %(attempt)s AND state = 'parked'
 RETURNING id;
 
 -- name: add_intent
--- Fenced and in time: no call is made by an attempt that lost its lease or let it expire.
-INSERT INTO payonce_calls
-    (run_id, attempt, step_key, occurrence, send, name, source, parent_id, state, model,
-     idempotency_key, drift, started_at)
-SELECT runs.id, runs.attempt, %(step_key)s, %(occurrence)s, %(send)s, %(name)s, %(source)s,
-    %(parent_id)s::bigint, 'intended', %(model)s, %(idempotency_key)s, %(drift)s,
-    clock.now
-FROM payonce_runs AS runs, (
+-- Fenced and in time: no call is made by an attempt that lost its lease or let it expire. Where budgets
+-- have been set since, it is asked again with the knowledge of them. Differs because it also does what
+-- budgets_version does on SQLite.
+WITH clock AS MATERIALIZED (
     SELECT coalesce(%(now)s::float8, extract(epoch FROM statement_timestamp())::float8) AS now
-) AS clock
-WHERE runs.id = %(run_id)s AND runs.attempt = %(attempt)s AND runs.state = 'running'
-    AND runs.lease_until > clock.now
-RETURNING id, CASE WHEN %(soft)s::boolean THEN set_config('synchronous_commit', 'off', true) END;
+), told AS MATERIALIZED (
+    SELECT coalesce(max(version), 0) AS version FROM payonce_budgets
+), added AS (
+    INSERT INTO payonce_calls
+        (run_id, attempt, step_key, occurrence, send, name, source, parent_id, state, model,
+         idempotency_key, drift, started_at, ceiling_nanos, hold_currency)
+    SELECT runs.id, runs.attempt, %(step_key)s, %(occurrence)s, %(send)s, %(name)s, %(source)s,
+        %(parent_id)s::bigint, 'intended', %(model)s, %(idempotency_key)s, %(drift)s,
+        clock.now, %(ceiling_nanos)s::bigint, %(hold_currency)s
+    FROM payonce_runs AS runs, clock, told
+    WHERE runs.id = %(run_id)s AND runs.attempt = %(attempt)s AND runs.state = 'running'
+        AND runs.lease_until > clock.now AND told.version = %(told)s
+    RETURNING id
+)
+SELECT added.id AS call_id, told.version,
+    CASE WHEN %(soft)s::boolean THEN set_config('synchronous_commit', 'off', true) END
+FROM told LEFT JOIN added ON true;
 
 -- name: complete_call
 -- Not fenced: a receipt that comes late is kept, never refused; the first receipt stays. A call is
@@ -301,10 +314,12 @@ WITH clock AS MATERIALIZED (
 ), paid AS (
     INSERT INTO payonce_calls AS calls
         (run_id, attempt, step_key, occurrence, send, name, source, parent_id, state, model,
-         idempotency_key, drift, started_at, ended_at, answer_id, usage, cost_nanos, currency)
+         idempotency_key, drift, started_at, ended_at, answer_id, usage, cost_nanos, currency,
+         ceiling_nanos, hold_currency)
     SELECT %(run_id)s, %(attempt)s, %(step_key)s, %(occurrence)s, place.send, %(name)s, %(source)s,
         %(parent_id)s::bigint, 'paid', %(model)s, %(idempotency_key)s, %(drift)s, clock.now,
-        clock.now, answer.id, %(usage)s, %(cost_nanos)s::bigint, %(currency)s
+        clock.now, answer.id, %(usage)s, %(cost_nanos)s::bigint, %(currency)s,
+        %(ceiling_nanos)s::bigint, %(hold_currency)s
     FROM place, answer, clock
     ON CONFLICT (run_id, step_key, occurrence, send) DO UPDATE
     SET state = 'paid', answer_id = excluded.answer_id,
@@ -340,10 +355,10 @@ WITH taken AS MATERIALIZED (
 )
 INSERT INTO payonce_calls AS calls
     (run_id, attempt, step_key, occurrence, send, name, source, parent_id, state, reason, model,
-     idempotency_key, drift, started_at, ended_at)
+     idempotency_key, drift, started_at, ended_at, ceiling_nanos, hold_currency)
 SELECT %(run_id)s, %(attempt)s, %(step_key)s, %(occurrence)s, place.send, %(name)s, %(source)s,
     %(parent_id)s::bigint, %(state)s, %(reason)s, %(model)s, %(idempotency_key)s, %(drift)s,
-    clock.now, clock.now
+    clock.now, clock.now, %(ceiling_nanos)s::bigint, %(hold_currency)s
 FROM place,
     (SELECT coalesce(%(now)s::float8, extract(epoch FROM statement_timestamp())::float8) AS now)
     AS clock
@@ -426,6 +441,129 @@ WHERE runs.state = 'parked' AND runs.job = %(job)s AND runs.id + 0 > %(after)s::
         OR runs.world_schema IS DISTINCT FROM %(world_schema)s)
 ORDER BY runs.id + 0
 LIMIT %(limit)s;
+
+-- name: budgets
+-- The limits that people have set; few, and read whole.
+SELECT * FROM payonce_budgets ORDER BY scope, name, per, currency;
+
+-- name: lock_budgets
+-- Limits are set one after the other, so that their versions grow. Differs because SQLite has one
+-- writer at a time anyway.
+SELECT pg_advisory_xact_lock(hashtextextended('payonce budgets', 0));
+
+-- name: set_budget
+-- A person's word on a limit, over what the code says; NULL lifts it.
+INSERT INTO payonce_budgets (scope, name, per, currency, nanos, set_at, version)
+SELECT %(scope)s, %(name)s, %(per)s, %(currency)s, %(nanos)s::bigint,
+    coalesce(%(now)s::float8, extract(epoch FROM statement_timestamp())::float8),
+    coalesce(max(version), 0) + 1
+FROM payonce_budgets
+ON CONFLICT (scope, name, per, currency) DO UPDATE
+SET nanos = excluded.nanos, set_at = excluded.set_at, version = excluded.version;
+
+-- name: let_budgeted_go
+-- Runs that were parked by a budget are looked at again: another limit holds now.
+UPDATE payonce_runs
+SET retry_at = coalesce(%(now)s::float8, extract(epoch FROM statement_timestamp())::float8)
+WHERE state = 'parked' AND wakes_on = 'budget';
+
+-- name: add_balance
+-- A balance begins with what the ledger knows of its period. Differs because all limits of a call are
+-- given at once.
+INSERT INTO payonce_balances (scope, name, per, period, currency, limit_nanos, spent)
+SELECT asked.scope, asked.name, asked.per, asked.period, %(hold_currency)s, asked.nanos, coalesce((
+    SELECT sum(entries.nanos) FROM payonce_entries AS entries
+    WHERE asked.scope = 'run' AND entries.run_id = %(run_id)s AND entries.kind = 'settle'
+        AND entries.currency = %(hold_currency)s AND entries.at >= asked.since), (
+    SELECT sum(entries.nanos) FROM payonce_entries AS entries
+    WHERE asked.scope <> 'run' AND entries.at >= asked.since AND entries.kind = 'settle'
+        AND entries.currency = %(hold_currency)s
+        AND (asked.scope = 'app' OR (asked.scope = 'job' AND entries.job = asked.name)
+            OR (asked.scope = 'tenant' AND entries.tenant = asked.name))), 0)
+FROM unnest(%(scopes)s::text[], %(names)s::text[], %(pers)s::text[], %(periods)s::text[],
+    %(sinces)s::float8[], %(limits)s::bigint[])
+    AS asked (scope, name, per, period, since, nanos)
+WHERE NOT EXISTS (
+    SELECT FROM payonce_balances AS b
+    WHERE b.scope = asked.scope AND b.name = asked.name AND b.per = asked.per
+        AND b.period = asked.period AND b.currency = %(hold_currency)s)
+ON CONFLICT (scope, name, per, period, currency) DO NOTHING;
+
+-- name: hold_intent
+-- An intent that budgets have a say in: their balances are locked in one order, so that nobody holds
+-- what somebody else has, and the call is written down only where the amount is left of each. See
+-- `reserve` in payonce.budget for what a call is held for whose ceiling is not known. Differs because one statement also does what budgets_version, find_balance, cost_lately,
+-- reserve and add_hold do on SQLite.
+WITH clock AS MATERIALIZED (
+    SELECT coalesce(%(now)s::float8, extract(epoch FROM statement_timestamp())::float8) AS now
+), told AS MATERIALIZED (
+    SELECT coalesce(max(version), 0) AS version FROM payonce_budgets
+), locked AS MATERIALIZED (
+    SELECT b.*, asked.nanos
+    FROM unnest(%(scopes)s::text[], %(names)s::text[], %(pers)s::text[], %(periods)s::text[],
+        %(limits)s::bigint[]) AS asked (scope, name, per, period, nanos)
+    JOIN payonce_balances AS b ON b.scope = asked.scope AND b.name = asked.name
+        AND b.per = asked.per AND b.period = asked.period AND b.currency = %(hold_currency)s
+    ORDER BY b.id
+    FOR NO KEY UPDATE OF b
+), lately AS MATERIALIZED (
+    SELECT max(nanos) AS nanos FROM (
+        SELECT nanos FROM payonce_entries
+        WHERE %(ceiling_nanos)s::bigint IS NULL AND kind = 'settle' AND step = %(name)s
+            AND currency = %(hold_currency)s AND nanos IS NOT NULL
+            AND job = (SELECT job FROM payonce_runs WHERE id = %(run_id)s)
+            AND (%(model)s::text IS NULL OR model IS NULL OR starts_with(model, %(model)s))
+        ORDER BY id DESC LIMIT 100) AS lately
+), tightest AS MATERIALIZED (
+    SELECT *, nanos - spent - doubt - held AS rest FROM locked ORDER BY rest, id LIMIT 1
+), wanted AS MATERIALIZED (
+    SELECT coalesce(%(ceiling_nanos)s::bigint, 2 * lately.nanos) AS ceiling,
+        coalesce(%(ceiling_nanos)s::bigint,
+            greatest(least(2 * lately.nanos, tightest.rest), lately.nanos, 1)) AS nanos
+    FROM lately, tightest
+), added AS (
+    INSERT INTO payonce_calls
+        (run_id, attempt, step_key, occurrence, send, name, source, parent_id, state, model,
+         idempotency_key, drift, started_at, ceiling_nanos, hold_nanos, hold_currency)
+    SELECT runs.id, runs.attempt, %(step_key)s, %(occurrence)s, %(send)s, %(name)s, %(source)s,
+        %(parent_id)s::bigint, 'intended', %(model)s, %(idempotency_key)s, %(drift)s,
+        clock.now, wanted.ceiling, wanted.nanos, %(hold_currency)s
+    FROM payonce_runs AS runs, clock, told, wanted, tightest
+    WHERE runs.id = %(run_id)s AND runs.attempt = %(attempt)s AND runs.state = 'running'
+        AND runs.lease_until > clock.now AND told.version = %(told)s
+        AND tightest.rest >= wanted.nanos
+    RETURNING id, hold_nanos
+), linked AS (
+    INSERT INTO payonce_holds (call_id, balance_id) SELECT added.id, locked.id FROM added, locked
+), reserved AS (
+    UPDATE payonce_balances AS balances
+    SET held = balances.held + added.hold_nanos, limit_nanos = locked.nanos
+    FROM added, locked WHERE balances.id = locked.id
+)
+SELECT added.id AS call_id, told.version, wanted.nanos AS wanted, tightest.*,
+    CASE WHEN %(soft)s::boolean THEN set_config('synchronous_commit', 'off', true) END
+FROM told, wanted, tightest LEFT JOIN added ON true;
+
+-- name: expire_holds
+-- Calls of attempts that are gone are in doubt: their holds end, and nobody waits for them.
+UPDATE payonce_calls AS calls
+SET state = 'in_doubt', reason = %(reason)s, ended_at = clock.now
+FROM payonce_runs AS runs,
+    (SELECT coalesce(%(now)s::float8, extract(epoch FROM statement_timestamp())::float8) AS now)
+    AS clock
+WHERE calls.state = 'intended' AND calls.id IN (SELECT call_id FROM payonce_holds)
+    AND runs.id = calls.run_id
+    AND (runs.state <> 'running' OR runs.attempt <> calls.attempt OR runs.lease_until <= clock.now);
+
+-- name: list_balances
+-- What is used of every limit, of one period each: the last ones first.
+SELECT * FROM payonce_balances
+WHERE period = '' OR period IN (%(day)s, %(month)s)
+ORDER BY scope, name, per, currency;
+
+-- name: entries_of_run
+-- All that the ledger has of one run, in the order in which it was written.
+SELECT * FROM payonce_entries WHERE run_id = %(run_id)s ORDER BY id;
 
 -- name: schema_version
 -- The last migration that was applied.

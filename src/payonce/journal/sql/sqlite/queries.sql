@@ -40,7 +40,7 @@ WITH proven AS (
 ), cause AS (
     SELECT max(id) AS id, count(*) AS failed, max(updated_at) AS last FROM payonce_runs
     WHERE job = :job AND world_code = :world_code AND world_schema = :world_schema
-        AND held = 0 AND state <> 'done' AND wakes_on <> 'input'
+        AND held = 0 AND state <> 'done' AND wakes_on NOT IN ('input', 'budget')
         AND (kind = 'deterministic' OR (kind = 'unknown' AND state = 'parked'))
         AND updated_at > coalesce((SELECT at FROM proven), -1)
     GROUP BY fingerprint ORDER BY failed DESC, last DESC LIMIT 1
@@ -153,9 +153,9 @@ WHERE state = 'parked' AND evidence = 'InDoubt'
 -- Fenced and in time: no call is made by an attempt that lost its lease or let it expire.
 INSERT INTO payonce_calls
     (run_id, attempt, step_key, occurrence, send, name, source, parent_id, state, model,
-     idempotency_key, drift, started_at)
+     idempotency_key, drift, started_at, ceiling_nanos, hold_nanos, hold_currency)
 SELECT :run_id, :attempt, :step_key, :occurrence, :send, :name, :source, :parent_id, 'intended',
-    :model, :idempotency_key, :drift, :now
+    :model, :idempotency_key, :drift, :now, :ceiling_nanos, :hold_nanos, :hold_currency
 FROM payonce_runs
 WHERE id = :run_id AND attempt = :attempt AND state = 'running' AND lease_until > :now;
 
@@ -164,7 +164,7 @@ WHERE id = :run_id AND attempt = :attempt AND state = 'running' AND lease_until 
 -- another attempt has taken its place meanwhile, it gets the next one, once.
 INSERT INTO payonce_calls
     (run_id, attempt, step_key, occurrence, send, name, source, parent_id, state, model,
-     idempotency_key, drift, started_at)
+     idempotency_key, drift, started_at, ceiling_nanos, hold_currency)
 SELECT :run_id, :attempt, :step_key, :occurrence,
     CASE WHEN EXISTS (
         SELECT 1 FROM payonce_calls
@@ -174,7 +174,8 @@ SELECT :run_id, :attempt, :step_key, :occurrence,
         SELECT max(send) + 1 FROM payonce_calls
         WHERE run_id = :run_id AND step_key = :step_key AND occurrence = :occurrence
     ) ELSE :send END,
-    :name, :source, :parent_id, 'intended', :model, :idempotency_key, :drift, :now
+    :name, :source, :parent_id, 'intended', :model, :idempotency_key, :drift, :now,
+    :ceiling_nanos, :hold_currency
 WHERE NOT EXISTS (
     SELECT 1 FROM payonce_calls
     WHERE run_id = :run_id AND step_key = :step_key AND occurrence = :occurrence
@@ -280,6 +281,80 @@ WHERE runs.state = 'parked' AND runs.job = :job AND +runs.id > :after
         OR runs.world_schema IS NOT :world_schema)
 ORDER BY +runs.id
 LIMIT :limit;
+
+-- name: budgets
+-- The limits that people have set; few, and read whole.
+SELECT * FROM payonce_budgets ORDER BY scope, name, per, currency;
+
+-- name: budgets_version
+-- Grows with each limit that is set.
+SELECT coalesce(max(version), 0) AS version FROM payonce_budgets;
+
+-- name: set_budget
+-- A person's word on a limit, over what the code says; NULL lifts it.
+INSERT INTO payonce_budgets (scope, name, per, currency, nanos, set_at, version)
+SELECT :scope, :name, :per, :currency, :nanos, :now, coalesce(max(version), 0) + 1
+FROM payonce_budgets WHERE true
+ON CONFLICT (scope, name, per, currency) DO UPDATE
+SET nanos = excluded.nanos, set_at = excluded.set_at, version = excluded.version;
+
+-- name: let_budgeted_go
+-- Runs that were parked by a budget are looked at again: another limit holds now.
+UPDATE payonce_runs SET retry_at = :now WHERE state = 'parked' AND wakes_on = 'budget';
+
+-- name: add_balance
+-- A balance begins with what the ledger knows of its period.
+INSERT INTO payonce_balances (scope, name, per, period, currency, limit_nanos, spent)
+SELECT :scope, :name, :per, :period, :currency, :nanos, coalesce((
+    SELECT sum(nanos) FROM payonce_entries
+    WHERE :scope = 'run' AND run_id = :run_id AND kind = 'settle' AND currency = :currency
+        AND at >= :since), (
+    SELECT sum(nanos) FROM payonce_entries
+    WHERE :scope <> 'run' AND at >= :since AND kind = 'settle' AND currency = :currency
+        AND (:scope = 'app' OR (:scope = 'job' AND job = :name)
+            OR (:scope = 'tenant' AND tenant = :name))), 0)
+ON CONFLICT (scope, name, per, period, currency) DO NOTHING;
+
+-- name: find_balance
+-- What is used of one limit in one period.
+SELECT * FROM payonce_balances
+WHERE scope = :scope AND name = :name AND per = :per AND period = :period AND currency = :currency;
+
+-- name: cost_lately
+-- The dearest of the last calls of a step, where it is asked of the same model.
+SELECT max(nanos) AS nanos FROM (
+    SELECT nanos FROM payonce_entries
+    WHERE kind = 'settle' AND step = :name AND currency = :hold_currency AND nanos IS NOT NULL
+        AND job = (SELECT job FROM payonce_runs WHERE id = :run_id)
+        AND (:model IS NULL OR model IS NULL OR substr(model, 1, length(:model)) = :model)
+    ORDER BY id DESC LIMIT 100) AS lately;
+
+-- name: reserve
+-- The amount that a call is held for counts until it has ended.
+UPDATE payonce_balances SET held = held + :hold_nanos, limit_nanos = :nanos WHERE id = :balance_id;
+
+-- name: add_hold
+-- Which balance the amount is reserved in.
+INSERT INTO payonce_holds (call_id, balance_id) VALUES (:call_id, :balance_id);
+
+-- name: expire_holds
+-- Calls of attempts that are gone are in doubt: their holds end, and nobody waits for them.
+UPDATE payonce_calls SET state = 'in_doubt', reason = :reason, ended_at = :now
+WHERE state = 'intended' AND id IN (
+    SELECT holds.call_id FROM payonce_holds AS holds
+    JOIN payonce_calls AS calls ON calls.id = holds.call_id
+    JOIN payonce_runs AS runs ON runs.id = calls.run_id
+    WHERE runs.state <> 'running' OR runs.attempt <> calls.attempt OR runs.lease_until <= :now);
+
+-- name: list_balances
+-- What is used of every limit, of one period each: the last ones first.
+SELECT * FROM payonce_balances
+WHERE period = '' OR period IN (:day, :month)
+ORDER BY scope, name, per, currency;
+
+-- name: entries_of_run
+-- All that the ledger has of one run, in the order in which it was written.
+SELECT * FROM payonce_entries WHERE run_id = :run_id ORDER BY id;
 
 -- name: schema_version
 -- The last migration that was applied.

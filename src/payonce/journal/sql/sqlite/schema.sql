@@ -117,7 +117,7 @@ CREATE TABLE payonce_calls (
     idempotency_key TEXT,
     started_at REAL NOT NULL,
     ended_at REAL,
-    answer_id INTEGER REFERENCES payonce_payloads (id), drift TEXT,
+    answer_id INTEGER REFERENCES payonce_payloads (id), drift TEXT, ceiling_nanos INTEGER, hold_nanos INTEGER, hold_currency TEXT NOT NULL DEFAULT 'USD',
     UNIQUE (run_id, step_key, occurrence, send),
     CHECK ((state = 'paid') = (answer_id IS NOT NULL)),
     CHECK (rejected = 0 OR state = 'paid')
@@ -129,3 +129,139 @@ CREATE TABLE payonce_claims (
     owner TEXT NOT NULL,
     until REAL NOT NULL
 ) STRICT;
+
+-- Append-only; an entry says all that sums are made by, for it outlives the run. nanos is NULL where
+-- a price is not known; held is what the entry adds to the sum of all that is reserved. A doubt that
+-- has ended is taken back by an entry of its negative amount.
+CREATE TABLE payonce_entries (
+    id INTEGER PRIMARY KEY,
+    at REAL NOT NULL,
+    kind TEXT NOT NULL
+        CHECK (kind IN ('hold', 'settle', 'release', 'expire', 'waste', 'doubt')),
+    run_id INTEGER NOT NULL,
+    attempt INTEGER NOT NULL,
+    call_id INTEGER NOT NULL,
+    parent_id INTEGER,
+    job TEXT NOT NULL,
+    key TEXT NOT NULL,
+    tenant TEXT,
+    step TEXT NOT NULL,
+    source TEXT NOT NULL,
+    model TEXT,
+    nanos INTEGER,
+    currency TEXT NOT NULL,
+    held INTEGER NOT NULL DEFAULT 0
+) STRICT;
+
+CREATE INDEX payonce_entries_by_time ON payonce_entries (at);
+
+CREATE INDEX payonce_entries_by_run ON payonce_entries (run_id);
+
+-- What a step has cost lately.
+CREATE INDEX payonce_entries_by_step ON payonce_entries (job, step, id) WHERE kind = 'settle';
+
+-- Limits that people have set, over those that the code has; nanos is NULL where one is lifted. The
+-- greatest version says whether anything has changed since one looked.
+CREATE TABLE payonce_budgets (
+    scope TEXT NOT NULL CHECK (scope IN ('run', 'job', 'tenant', 'app')),
+    name TEXT NOT NULL,
+    per TEXT NOT NULL CHECK (per IN ('total', 'day', 'month')),
+    currency TEXT NOT NULL,
+    nanos INTEGER CHECK (nanos >= 0),
+    set_at REAL NOT NULL,
+    version INTEGER NOT NULL,
+    PRIMARY KEY (scope, name, per, currency)
+) STRICT, WITHOUT ROWID;
+
+-- How much of a limit is used in a period ("2026-06-12", "2026-06", or "" for all time): what was
+-- paid, what is reserved for calls in flight, what is in doubt. unpriced counts receipts of unknown
+-- cost.
+CREATE TABLE payonce_balances (
+    id INTEGER PRIMARY KEY,
+    scope TEXT NOT NULL,
+    name TEXT NOT NULL,
+    per TEXT NOT NULL,
+    period TEXT NOT NULL,
+    currency TEXT NOT NULL,
+    limit_nanos INTEGER NOT NULL,
+    spent INTEGER NOT NULL,
+    held INTEGER NOT NULL DEFAULT 0,
+    doubt INTEGER NOT NULL DEFAULT 0,
+    unpriced INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (scope, name, per, period, currency)
+) STRICT;
+
+-- Which balances a call in flight, or in doubt, is reserved in.
+CREATE TABLE payonce_holds (
+    call_id INTEGER NOT NULL,
+    balance_id INTEGER NOT NULL,
+    PRIMARY KEY (call_id, balance_id)
+) STRICT, WITHOUT ROWID;
+
+-- An entry is written through this view, which adds what is known of the call and its run.
+CREATE VIEW payonce_booking AS SELECT at, kind, call_id, nanos, currency, held FROM payonce_entries;
+
+CREATE TRIGGER payonce_book INSTEAD OF INSERT ON payonce_booking
+BEGIN
+    INSERT INTO payonce_entries (at, kind, run_id, attempt, call_id, parent_id, job, key, tenant,
+        step, source, model, nanos, currency, held)
+    SELECT NEW.at, NEW.kind, calls.run_id, calls.attempt, calls.id, calls.parent_id, runs.job,
+        runs.key, runs.tenant, calls.name, calls.source, calls.model, NEW.nanos, NEW.currency,
+        NEW.held
+    FROM payonce_calls AS calls JOIN payonce_runs AS runs ON runs.id = calls.run_id
+    WHERE calls.id = NEW.call_id;
+END;
+
+CREATE TRIGGER payonce_calls_hold AFTER INSERT ON payonce_calls
+WHEN NEW.hold_nanos IS NOT NULL
+BEGIN
+    INSERT INTO payonce_booking (at, kind, call_id, nanos, currency, held)
+    VALUES (NEW.started_at, 'hold', NEW.id, NEW.hold_nanos, NEW.hold_currency, NEW.hold_nanos);
+END;
+
+-- The hold of a call that may have been billed becomes a doubt of what that may have cost at most;
+-- what ends a doubt is booked on the day of the doubt, so that each day adds up. A second receipt in
+-- one place is waste from the beginning.
+CREATE TRIGGER payonce_calls_state AFTER UPDATE OF state ON payonce_calls
+WHEN NEW.state <> OLD.state
+BEGIN
+    INSERT INTO payonce_booking (at, kind, call_id, nanos, currency, held)
+    SELECT OLD.ended_at, 'doubt', NEW.id, -NEW.ceiling_nanos, NEW.hold_currency, 0
+    WHERE OLD.state = 'in_doubt';
+    INSERT INTO payonce_booking (at, kind, call_id, nanos, currency, held)
+    SELECT NEW.ended_at, 'settle', NEW.id, NEW.cost_nanos, NEW.currency,
+        CASE WHEN OLD.state = 'intended' THEN -coalesce(NEW.hold_nanos, 0) ELSE 0 END
+    WHERE NEW.state = 'paid';
+    INSERT INTO payonce_booking (at, kind, call_id, nanos, currency, held)
+    SELECT NEW.ended_at, 'waste', NEW.id, NEW.cost_nanos, NEW.currency, 0
+    WHERE NEW.state = 'paid' AND EXISTS (
+        SELECT 1 FROM payonce_calls AS first
+        WHERE first.run_id = NEW.run_id AND first.step_key = NEW.step_key
+            AND first.occurrence = NEW.occurrence AND first.id <> NEW.id
+            AND first.state = 'paid' AND first.rejected = 0);
+    INSERT INTO payonce_booking (at, kind, call_id, nanos, currency, held)
+    SELECT NEW.ended_at, CASE NEW.state WHEN 'released' THEN 'release' ELSE 'expire' END, NEW.id,
+        NEW.hold_nanos, NEW.hold_currency, -NEW.hold_nanos
+    WHERE OLD.state = 'intended' AND NEW.state <> 'paid' AND NEW.hold_nanos IS NOT NULL;
+    INSERT INTO payonce_booking (at, kind, call_id, nanos, currency, held)
+    SELECT NEW.ended_at, 'doubt', NEW.id, NEW.ceiling_nanos, NEW.hold_currency, 0
+    WHERE NEW.state = 'in_doubt';
+    UPDATE payonce_balances
+    SET held = held - CASE WHEN OLD.state = 'intended' THEN NEW.hold_nanos ELSE 0 END,
+        doubt = doubt + ((NEW.state = 'in_doubt') - (OLD.state = 'in_doubt'))
+            * coalesce(NEW.ceiling_nanos, 0),
+        spent = spent + CASE WHEN NEW.state = 'paid' AND NEW.currency = currency
+            THEN coalesce(NEW.cost_nanos, 0) ELSE 0 END,
+        unpriced = unpriced + (NEW.state = 'paid'
+            AND (NEW.cost_nanos IS NULL OR NEW.currency <> currency))
+    WHERE id IN (SELECT balance_id FROM payonce_holds WHERE call_id = NEW.id);
+    DELETE FROM payonce_holds WHERE call_id = NEW.id AND NEW.state IN ('paid', 'released');
+END;
+
+-- A rejected receipt is waste, of the day on which it was paid.
+CREATE TRIGGER payonce_calls_waste AFTER UPDATE OF rejected ON payonce_calls
+WHEN NEW.rejected = 1 AND OLD.rejected = 0
+BEGIN
+    INSERT INTO payonce_booking (at, kind, call_id, nanos, currency, held)
+    VALUES (NEW.ended_at, 'waste', NEW.id, NEW.cost_nanos, NEW.currency, 0);
+END;

@@ -1,0 +1,101 @@
+"""On the path, between begin and the call: the intent is written down, and its cost is held.
+
+hold      what the call may cost at most is taken out of every budget that holds for it
+short     too little left: other calls in flight end soon → wait · else → the run parks
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+
+from payonce import budget
+from payonce.effects import Pause, Way, Work, journaled
+from payonce.errors import BudgetReached, NoJournal
+from payonce.journal.protocol import Journal
+from payonce.model import CallState, Intent
+from payonce.money import Balance, Claim, Money, Short
+from payonce.notices import BudgetUsedUp
+from payonce.scope import RunScope
+
+Ceiling = Money | Callable[[], Money | None] | None
+"""What a call costs at most: that, or a function that tells it where it has to be known."""
+
+_POLL = 0.1
+_AGAIN = 10.0
+"""Seconds until a run comes again that others' calls in flight have left too little for."""
+
+
+def intend(
+    scope: RunScope, intent: Intent, ceiling: Ceiling, *, charged: bool
+) -> Way[tuple[Intent, int | None]]:
+    """Write an intent down; its call's id is None where the lease is lost.
+
+    A call that is not `charged` for needs no budget.
+
+    Raises:
+        BudgetReached: a budget has not got left what the call may cost.
+    """
+    until = scope.journal.now() + scope.limits.wait
+    while True:
+        asked = _claiming(scope, intent, ceiling, charged=charged)
+        answer = yield from _asked(scope, asked)
+        if not isinstance(answer, Short):
+            return asked, answer
+        if answer.balance is None:
+            scope.told = yield from journaled(Work(scope.journal.ledger.budgets))
+        elif answer.waits and scope.journal.now() < until:
+            yield from journaled(scope.journal.ledger.expire())
+            yield Pause(_POLL)
+        else:
+            raise _reached(scope, asked, answer, answer.balance)
+
+
+def _claiming(scope: RunScope, intent: Intent, ceiling: Ceiling, *, charged: bool) -> Intent:
+    """The intent with all that it is to be held against, as far as budgets are known."""
+    budgets = (*scope.budgets, *scope.told.budgets)
+    if callable(ceiling):
+        ceiling = ceiling() if budgets and charged else None
+    currency = budget.currency_of(budgets) if ceiling is None else ceiling.currency
+    held: tuple[Claim, ...] = ()
+    if budgets and charged:
+        held = budget.claims(
+            scope.run, scope.budgets, scope.told.budgets, currency, scope.journal.now()
+        )
+    return replace(
+        intent,
+        ceiling_nanos=None if ceiling is None else ceiling.nanos,
+        hold_currency=currency,
+        claims=held,
+        told=scope.told.version,
+    )
+
+
+def _asked(scope: RunScope, intent: Intent) -> Way[int | Short | None]:
+    write = scope.journal.intend(intent)
+    try:
+        answer: int | Short | None = yield from journaled(write)
+    except NoJournal:
+        raise
+    except BaseException:  # cancelled meanwhile: the call will not be made
+        write.unwanted(partial(_take_back, scope.journal, intent))
+        raise
+    return answer
+
+
+def _take_back(journal: Journal, intent: Intent, answer: int | Short | None) -> None:
+    if isinstance(answer, int):
+        reason = "cancelled before it was sent"
+        journal.end(answer, intent, CallState.RELEASED, reason).later()
+
+
+def _reached(scope: RunScope, intent: Intent, short: Short, balance: Balance) -> BudgetReached:
+    claim = next(c for c in intent.claims if (c.scope, c.per) == (balance.scope, balance.per))
+    again = _AGAIN if short.waits else None
+    if again is None and claim.until is not None:
+        again = max(0.0, claim.until - scope.journal.now())
+    if not short.waits:
+        run = scope.run
+        scope.tell(BudgetUsedUp(run.job, run.key, run.tenant, intent.name, balance, short.wanted))
+    return BudgetReached(intent.name, balance, short.wanted, waits=short.waits, again=again)

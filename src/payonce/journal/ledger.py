@@ -1,0 +1,45 @@
+"""Memory: what a journal knows of money; one exam in `tests/journal` holds every journal to it.
+
+Entries and balances change where calls do: with an intent, a receipt, a doubt. This is the rest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from payonce.journal.writer import Write
+from payonce.money import Balance, Budget, Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The limits that people have set; `version` grows with each."""
+
+    version: int
+    budgets: tuple[Budget, ...]
+
+
+NOTHING_TOLD = Told(0, ())
+
+
+class Ledger(Protocol):
+    """Budgets, and the append-only record of money."""
+
+    def budgets(self) -> Told:
+        """The limits that people have set."""
+
+    def set_budget(self, budget: Budget) -> Write[None]:
+        """Set a limit over what the code says; with `nanos` None, lift it.
+
+        Runs that were parked by a budget are due to be looked at again.
+        """
+
+    def balances(self) -> list[Balance]:
+        """What is used of each budget that a call was held against, in the periods of now."""
+
+    def expire(self) -> Write[None]:
+        """Bring calls into doubt that are held by attempts that are gone; their holds end."""
+
+    def entries(self, run_id: int) -> list[Entry]:
+        """All entries of a run, in the order in which they were written."""

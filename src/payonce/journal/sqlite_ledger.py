@@ -1,0 +1,96 @@
+"""Memory: budgets and the ledger of the embedded journal."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from payonce import budget
+from payonce.journal import fields, rows
+from payonce.journal.fields import LOST, columns
+from payonce.journal.ledger import Told
+from payonce.journal.queries import queries
+from payonce.journal.writer import Write, Writer
+from payonce.model import Intent
+from payonce.money import Balance, Budget, Claim, Entry, Short
+
+_Q = queries("sqlite")
+
+
+class SqliteLedger:
+    """What a journal's file knows of money; see `Ledger` for its verbs."""
+
+    def __init__(
+        self,
+        writer: Writer[sqlite3.Connection],
+        read: Callable[..., list[sqlite3.Row]],
+        now: Callable[[], float],
+    ) -> None:
+        self._writer, self._all, self._now = writer, read, now
+
+    def budgets(self) -> Told:
+        found = self._all("budgets")
+        version = max((row["version"] for row in found), default=0)
+        return Told(version, tuple(rows.budget(row) for row in found))
+
+    def set_budget(self, budget: Budget) -> Write[None]:
+        def write(db: sqlite3.Connection) -> None:
+            now = {"now": self._now()}
+            db.execute(_Q["set_budget"], columns(budget) | now)
+            db.execute(_Q["let_budgeted_go"], now)
+
+        return self._writer.write(write, durable=True)
+
+    def balances(self) -> list[Balance]:
+        periods = fields.periods(self._now())
+        return [rows.balance(row) for row in self._all("list_balances", **periods)]
+
+    def expire(self) -> Write[None]:
+        def write(db: sqlite3.Connection) -> None:
+            db.execute(_Q["expire_holds"], {"reason": LOST, "now": self._now()})
+
+        return self._writer.write(write)
+
+    def entries(self, run_id: int) -> list[Entry]:
+        return [rows.entry(row) for row in self._all("entries_of_run", run_id=run_id)]
+
+
+def add_intent(db: sqlite3.Connection, intent: Intent, now: float) -> int | Short | None:
+    """Write an intent down, with what it is held for, where its budgets allow it."""
+    if db.execute(_Q["budgets_version"]).fetchone()["version"] != intent.told:
+        return Short()
+    if not intent.claims:
+        return _added(db, intent, None, now)
+    found = [_balance(db, intent, claim) for claim in intent.claims]
+    lately = None
+    if intent.ceiling_nanos is None:
+        lately = db.execute(_Q["cost_lately"], columns(intent)).fetchone()["nanos"]
+    held = budget.reserve([balance for _, balance in found], intent.ceiling_nanos, lately)
+    if isinstance(held, Short):
+        return held
+    ceiling = budget.known_ceiling(intent.ceiling_nanos, lately)
+    call_id = _added(db, replace(intent, ceiling_nanos=ceiling), held, now)
+    if call_id is not None:
+        for balance_id, balance in found:
+            given = {"balance_id": balance_id, "hold_nanos": held, "nanos": balance.limit}
+            db.execute(_Q["reserve"], given)
+            db.execute(_Q["add_hold"], {"call_id": call_id, "balance_id": balance_id})
+    return call_id
+
+
+def _added(db: sqlite3.Connection, intent: Intent, held: int | None, now: float) -> int | None:
+    given = columns(intent) | {"hold_nanos": held, "now": now}
+    cursor = db.execute(_Q["add_intent"], given)
+    return cursor.lastrowid if cursor.rowcount else None
+
+
+def _balance(db: sqlite3.Connection, intent: Intent, claim: Claim) -> tuple[int, Balance]:
+    given: dict[str, Any] = columns(claim)
+    given |= {"currency": intent.hold_currency, "run_id": intent.run_id}
+    row = db.execute(_Q["find_balance"], given).fetchone()
+    if row is None:
+        db.execute(_Q["add_balance"], given)
+        row = db.execute(_Q["find_balance"], given).fetchone()
+    return row["id"], replace(rows.balance(row), limit=claim.nanos)
