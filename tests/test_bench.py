@@ -71,3 +71,12 @@ def test_growth_can_be_measured() -> None:
         for row in result[kind]:
             assert {n for n in row if n.endswith("_ms") and not row[n]} == set()
             assert row["bytes"]["all"] > 0
+
+
+@pytest.mark.slow
+def test_what_an_observer_adds_can_be_measured() -> None:
+    """Each contender has each figure."""
+    result = _measured("observe.py", "--steps", "3", "--rounds", "2")
+    for found in result.values():
+        assert set(found) == {"nobody", "api", "sdk"}
+        assert all(set(took) == {"step", "replay", "delivery"} for took in found.values())
