@@ -84,13 +84,14 @@ def provider() -> Iterator[MeteredProvider]:
 
 
 @pytest.fixture
-def make_app(tmp_path: Path) -> Iterator[Callable[..., payonce.Payonce]]:
-    """Makes an app that captures, on one journal."""
+def make_app(tmp_path: Path, provider: MeteredProvider) -> Iterator[Callable[..., payonce.Payonce]]:
+    """Makes an app that captures and knows the provider's prices, on one journal."""
     made: list[payonce.Payonce] = []
 
     def make(**options: Any) -> payonce.Payonce:
         app = payonce.Payonce(f"sqlite:///{tmp_path}/journal.db", version="1", **options)
         app.capture()
+        provider.tell(app.prices)
         made.append(app)
         return app
 

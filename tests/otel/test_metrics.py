@@ -71,6 +71,37 @@ def test_cost_is_the_bill(
     assert {by["payonce.currency"] for by, _ in telemetry.points("payonce.cost")} == {"USD"}
 
 
+def test_cost_of_captured_calls_is_the_bill(
+    app: payonce.Payonce,
+    telemetry: Telemetry,
+    gpt: openai.OpenAI,
+    claude: anthropic.Anthropic,
+    provider: MeteredProvider,
+) -> None:
+    """By provider and model, over hidden retries, streams left early, a failure and a replay."""
+    provider.fail("outline", Fault("status", status=429, billed=False), times=1)
+    tries: list[int] = []
+
+    @app.job(key="batch", name="batch", backoff=0.001)
+    def batch() -> None:
+        chat(gpt)
+        next(iter(chat(gpt, stream=True, stream_options={"include_usage": True})))
+        message(claude)
+        next(iter(message(claude, stream=True)))
+        tries.append(1)
+        if len(tries) == 1:
+            raise ConnectionResetError("the database is gone")
+
+    assert [word(batch), word(batch)] == ["RetryLater", "done"]
+    for system in ("openai", "anthropic"):
+        billed = sum(c.cost_nanos for c in provider.bill if c.provider == system)
+        assert billed > 0
+        for metric in ("payonce.cost", "payonce.cost.replayed"):
+            found = telemetry.total(metric, {"gen_ai.provider.name": system})
+            assert round(found * NANOS) == billed
+    assert telemetry.total("payonce.calls.unpriced") == 0
+
+
 def test_tokens_are_those_of_the_bill(
     app: payonce.Payonce,
     telemetry: Telemetry,
