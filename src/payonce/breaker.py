@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import Enum, auto
 
-from payonce.model import Attempt, Diagnosis, Run, RunState, Trouble, WakesOn
+from payonce.model import Attempt, Diagnosis, Kind, Run, RunState, Trouble, WakesOn
 from payonce.policy import Breaker
 
 _UNSEEN = frozenset({WakesOn.CONFIG, WakesOn.CREDENTIALS, WakesOn.ACCOUNT})
@@ -61,7 +61,12 @@ def _may_probe(trouble: Trouble, breaker: Breaker, now: float, *, watched: bool)
 
 
 def is_blind(found: Diagnosis, *, watched: bool) -> bool:
-    """Can what a failure waits for change without being seen?"""
+    """Can what a failure waits for change without being seen?
+
+    What passes does: a run whose attempts were used up by it is tried again once it may have.
+    """
+    if found.kind in (Kind.TRANSIENT, Kind.THROTTLED):
+        return True
     unwatched = WakesOn.SCHEMA in found.wakes_on and not watched
     return unwatched or not _UNSEEN.isdisjoint(found.wakes_on)
 

@@ -136,6 +136,7 @@ def _verdict(
         chance=random.random(),
         now=now,
         asks_again=asks_again,
+        probing=scope.probing,
     )
 
 

@@ -2,8 +2,10 @@
 
 One daemon thread per process and app looks at the world now and then, and calls runs again that
 may go on: parked in another world (an earlier version of the code, a schema before its migration),
-held at the door, or due for a probe. Its first look comes shortly after the first delivery, so a
-new version wakes what it can mend. Of all processes with the same code one does it, by a claim.
+held at the door, or due for a probe; and runs that wait for a delivery which no queue will bring,
+because a look or a person called them last, or because it is long overdue. Its first look comes
+shortly after the first delivery, so a new version wakes what it can mend. Of all processes with
+the same code one does it, by a claim.
 """
 
 from __future__ import annotations
@@ -163,7 +165,9 @@ class Lookout:
         outcome, reason, _ = again(app, job, run, LOOKOUT, loop=self._loop)
         if outcome == "done":
             _log.info("run %r of %s was woken, and is done", run.key, job.name)
-        elif not run.held and outcome in ("parked", "refused") and moved(run.world, world):
+        elif outcome == "refused" or (
+            outcome == "parked" and not run.held and moved(run.world, world)
+        ):
             if len(self._refused) > _MOST_KNOWN:
                 self._refused.clear()
             self._refused[run.id, run.attempt] = world

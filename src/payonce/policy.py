@@ -37,8 +37,7 @@ CAME_BACK = "the same failure came back"
 
 _CERTAIN = (ANSWERED, REFUSED_BY_DATABASE, STOPPED_INSIDE)
 _A_MONTH = 30 * 86_400.0
-_SPACED = frozenset({Kind.THROTTLED, Kind.UNKNOWN})
-_WIDER = 15
+_WIDER = {Kind.THROTTLED: 15, Kind.UNKNOWN: 5}
 _ANYTHING = (WakesOn.CODE, WakesOn.SCHEMA, WakesOn.CONFIG)
 
 
@@ -68,7 +67,7 @@ class Limits:
     `attempts` per run since it was last woken; `sends` per step, hidden retries included;
     `kills` in a row at the same place; `repeats` of a step that is in doubt; `wait` seconds that
     a duplicate waits for the attempt that works; `lease` seconds; back-off from `backoff` seconds,
-    doubling, up to `backoff_most`; 15 times as much after throttling, and after what is unknown.
+    doubling, up to `backoff_most`; 15 times that after throttling, 5 times after what is unknown.
     """
 
     attempts: int = 5
@@ -176,9 +175,11 @@ def after_failure(
     chance: float,
     now: World | None = None,
     asks_again: bool = False,
+    probing: bool = False,
 ) -> Verdict:
     """What the queue is told about a failed attempt; `chance` in [0, 1) spreads the retries.
 
+    What passes is tried again within the cap on attempts; `probing` of a parked run is one attempt.
     `asks_again` says that the answer to blame was rejected, so that the next attempt gets another.
     `world` is the one that the attempt began in: a run that would be woken by the one that is
     `now` isn't parked, for its message may be the last that comes.
@@ -188,7 +189,9 @@ def after_failure(
         and _came_back(found, run, world)
         and not asks_again
     )
-    if run.tries >= limits.attempts or (stop and not moved(world, now or world)):
+    passes = found.kind in (Kind.TRANSIENT, Kind.THROTTLED)
+    spent = run.tries >= limits.attempts or (probing and passes)
+    if spent or (stop and not moved(world, now or world)):
         return Verdict("park", hold=hold)
     return Verdict("retry", after=backoff(run.tries, limits, chance, found.kind, found.after))
 
@@ -228,7 +231,7 @@ def backoff(
 
     Full jitter: https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/
     """
-    first, least = (limits.backoff * _WIDER, 0.5) if kind in _SPACED else (limits.backoff, 0.0)
+    first, least = limits.backoff * _WIDER.get(kind, 1), 0.5 if kind in _WIDER else 0.0
     most: float = min(limits.backoff_most, first * 2 ** min(60, max(0, tries - 1)))
     pause = most * (least + (1 - least) * chance)
     return pause if at_least is None else min(at_least + most * chance, _A_MONTH)

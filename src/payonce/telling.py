@@ -221,7 +221,8 @@ def _todo(run: Run, found: Diagnosis, probe_in: float | None) -> str:
     when = " or ".join(_WAKES[word] for word in found.wakes_on)
     key = shlex.quote(run.key)
     if not when and not run.held:
-        return f"See payonce show {key}; then: payonce wake MODULE:APP {key} --force."
+        tried = "" if probe_in is None else f"It is tried again {_from(probe_in)}. "
+        return f"{tried}See payonce show {key}; then: payonce wake MODULE:APP {key} --force."
     when = when or "the world changes"
     probed = "" if probe_in is None else f" {_probed(found, probe_in)}"
     return (
@@ -236,10 +237,11 @@ def _probed(found: Diagnosis, probe_in: float) -> str:
     why = "That can't be seen from here"
     if WakesOn.SCHEMA in found.wakes_on:
         why = "No database is watched besides the journal's own (see app.watch)"
-    return (
-        f"{why}, so it is tried again, too, at a delivery or a look from {_time(probe_in)} on: "
-        "what was paid for is replayed."
-    )
+    return f"{why}, so it is tried again, too, {_from(probe_in)}."
+
+
+def _from(probe_in: float) -> str:
+    return f"at a delivery or a look from {_time(probe_in)} on: what was paid for is replayed"
 
 
 def _time(seconds: float) -> str:

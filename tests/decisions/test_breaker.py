@@ -128,6 +128,16 @@ def test_what_cannot_be_seen_is_probed(
     assert told == (900.0 if blind else None)
 
 
+@pytest.mark.parametrize("kind", [Kind.TRANSIENT, Kind.THROTTLED])
+@pytest.mark.parametrize("watched", [True, False])
+def test_what_passes_is_probed(kind: Kind, watched: bool) -> None:
+    """An outage that outlasts all attempts ends without a trace in the world."""
+    found = Diagnosis(kind, "away", "SQLSTATE 57P03", "f3")
+    assert is_blind(found, watched=watched)
+    assert probe_after(found, [], BREAKER, watched=watched, probing=True, paid=False) == 900.0
+    assert probe_after(found, [], BREAKER, watched=watched, probing=True, paid=True) is None
+
+
 def _attempt(number: int, outcome: str | None, fingerprint: str | None) -> Attempt:
     return Attempt(
         number=number,

@@ -303,7 +303,7 @@ def test_a_forked_child_looks_by_itself(store: Store, school: School) -> None:
 
 def test_outcomes_are_told(make_app: Callable[..., Payonce], school: School) -> None:
     """A run that another one works on, or that was started otherwise, is no failure of the look."""
-    app = make_app(look_every=SOON)
+    app = make_app()
     course = Course(app, school)
     word(course.job, "a")
 

@@ -56,8 +56,9 @@ def world(known: World) -> dict[str, Any]:
 
 
 def wakeable(wanted: RunFilter, world_: World) -> dict[str, Any]:
-    """Which parked runs a world may wake."""
-    return {"job": wanted.job, "after": wanted.after, "limit": wanted.limit, **world(world_)}
+    """What a look in this world calls again."""
+    names = ("job", "after", "limit", "overdue")
+    return {name: getattr(wanted, name) for name in names} | world(world_)
 
 
 def listed(wanted: RunFilter) -> dict[str, Any]:

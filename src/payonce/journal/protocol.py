@@ -88,8 +88,10 @@ class Closing:
 class RunFilter:
     """Which runs to list; None lets everything through.
 
-    With `wakeable_in`, only the parked runs of `job` that this world may wake, above the id
-    `after`, the oldest first and without counts; the other fields are not looked at.
+    With `wakeable_in`, only what a look calls again, above the id `after`, the oldest first and
+    without counts: parked runs of `job` that this world may wake, and runs that only lack a
+    delivery, those that a queue may still have once they are `overdue` for so many seconds. The
+    other fields are not looked at.
     """
 
     state: RunState | None = None
@@ -100,6 +102,7 @@ class RunFilter:
     run_id: int | None = None
     wakeable_in: World | None = None
     after: int = 0
+    overdue: float = 900.0
 
 
 @dataclass(frozen=True, slots=True)

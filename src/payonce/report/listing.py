@@ -119,7 +119,7 @@ def _cause(summaries: Sequence[RunSummary]) -> str:
         run.kind.value if run.kind else "",
         run.evidence or "",
         f"since {text.clock(min(summary.run.updated_at for summary in summaries))}",
-        f"waits for: {waits}" if waits else "waits for: a person",
+        f"waits for: {waits or 'a person'}" if waits or not probes else "",
         f"tried again from {text.clock(min(probes))} on" if probes else "",
         f"cause {run.fingerprint[:12]}" if run.fingerprint and waits else "",
     ]

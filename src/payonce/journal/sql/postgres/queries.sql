@@ -429,16 +429,29 @@ FROM (
 ORDER BY runs.updated_at DESC, runs.id DESC;
 
 -- name: wakeable_runs
--- Parked runs of a job that this world may wake: they were parked in another one, held at the door,
--- or are due for a probe. By state first, for most runs are done; the counts of a list are not needed.
+-- What a look calls again. Parked runs that this world may wake: they were parked in another one,
+-- held at the door, or are due for a probe. Runs that only lack a delivery: at once where none is
+-- to come, for no queue has them, else once they are overdue. By state first, for most runs are
+-- done; the counts of a list are not needed.
+WITH clock AS MATERIALIZED (
+    SELECT coalesce(%(now)s::float8, extract(epoch FROM statement_timestamp())::float8) AS now
+)
 SELECT runs.*, NULL::text AS result_codec, NULL::bytea AS result_body, 0 AS deliveries, 0 AS paid,
     0 AS in_doubt, 0 AS rejected
-FROM payonce_runs AS runs
-WHERE runs.state = 'parked' AND runs.job = %(job)s AND runs.id + 0 > %(after)s::bigint
-    AND (runs.held = 1
-        OR runs.retry_at <= coalesce(%(now)s::float8, extract(epoch FROM statement_timestamp())::float8)
-        OR runs.world_code IS DISTINCT FROM %(world_code)s
-        OR runs.world_schema IS DISTINCT FROM %(world_schema)s)
+FROM payonce_runs AS runs CROSS JOIN clock
+WHERE runs.state IN ('parked', 'waiting', 'running') AND runs.job = %(job)s
+    AND runs.id + 0 > %(after)s::bigint
+    AND CASE WHEN runs.state = 'parked' THEN
+        runs.held = 1 OR runs.retry_at <= clock.now
+            OR runs.world_code IS DISTINCT FROM %(world_code)s
+            OR runs.world_schema IS DISTINCT FROM %(world_schema)s
+    ELSE
+        coalesce(runs.lease_until, runs.retry_at, runs.updated_at) <= clock.now - CASE WHEN EXISTS (
+            SELECT 1 FROM payonce_deliveries AS d
+            WHERE d.run_id = runs.id AND d.attempt = runs.attempt
+                AND d.queue IN ('wake', 'lookout')
+        ) THEN 0 ELSE %(overdue)s::float8 END
+    END
 ORDER BY runs.id + 0
 LIMIT %(limit)s;
 

@@ -271,14 +271,24 @@ FROM (
 ORDER BY runs.updated_at DESC, runs.id DESC;
 
 -- name: wakeable_runs
--- Parked runs of a job that this world may wake: they were parked in another one, held at the door,
--- or are due for a probe. By state first, for most runs are done; the counts of a list are not needed.
+-- What a look calls again. Parked runs that this world may wake: they were parked in another one,
+-- held at the door, or are due for a probe. Runs that only lack a delivery: at once where none is
+-- to come, for no queue has them, else once they are overdue. By state first, for most runs are
+-- done; the counts of a list are not needed.
 SELECT runs.*, NULL AS result_codec, NULL AS result_body, 0 AS deliveries, 0 AS paid, 0 AS in_doubt,
     0 AS rejected
 FROM payonce_runs AS runs
-WHERE runs.state = 'parked' AND runs.job = :job AND +runs.id > :after
-    AND (runs.held = 1 OR runs.retry_at <= :now OR runs.world_code IS NOT :world_code
-        OR runs.world_schema IS NOT :world_schema)
+WHERE runs.state IN ('parked', 'waiting', 'running') AND runs.job = :job AND +runs.id > :after
+    AND CASE WHEN runs.state = 'parked' THEN
+        runs.held = 1 OR runs.retry_at <= :now OR runs.world_code IS NOT :world_code
+            OR runs.world_schema IS NOT :world_schema
+    ELSE
+        coalesce(runs.lease_until, runs.retry_at, runs.updated_at) <= :now - CASE WHEN EXISTS (
+            SELECT 1 FROM payonce_deliveries AS d
+            WHERE d.run_id = runs.id AND d.attempt = runs.attempt
+                AND d.queue IN ('wake', 'lookout')
+        ) THEN 0 ELSE :overdue END
+    END
 ORDER BY +runs.id
 LIMIT :limit;
 
