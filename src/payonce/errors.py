@@ -27,6 +27,7 @@ Stop(BaseException)         inside a run: neither `except Exception` nor an SDK'
 ├── SendsUsedUp
 ├── Drifted
 ├── BudgetReached
+├── PriceUnknown
 └── NoJournal
 """
 
@@ -297,6 +298,19 @@ class BudgetReached(Stop):
         )
         self.step, self.balance, self.wanted = step, balance, wanted
         self.waits, self.again = waits, again
+
+
+class PriceUnknown(Stop):
+    """A budget holds for the next call, and nobody can tell its cost; the call was not made."""
+
+    def __init__(self, step: str, model: str, why: str) -> None:
+        super().__init__(
+            f"what {step} (model {model}) will cost is not known, because {why}, and a budget "
+            "holds for it",
+            paid="no",
+            todo=f'Tell its price: app.prices.add("{model}", …); or lift the budget.',
+        )
+        self.step, self.model, self.why = step, model, why
 
 
 class Drifted(Stop):

@@ -12,14 +12,14 @@ from functools import partial
 
 from payonce import budget
 from payonce.effects import Pause, Way, Work, journaled
-from payonce.errors import BudgetReached, NoJournal
+from payonce.errors import BudgetReached, NoJournal, PriceUnknown
 from payonce.journal.protocol import Journal
 from payonce.model import CallState, Intent
 from payonce.money import Balance, Claim, Money, Short
 from payonce.notices import BudgetUsedUp
 from payonce.scope import RunScope
 
-Ceiling = Money | Callable[[], Money | None] | None
+Ceiling = Money | Callable[[], Money | PriceUnknown | None] | None
 """What a call costs at most: that, or a function that tells it where it has to be known."""
 
 _POLL = 0.1
@@ -36,6 +36,7 @@ def intend(
 
     Raises:
         BudgetReached: a budget has not got left what the call may cost.
+        PriceUnknown: a budget holds for it, and nobody can tell what it will cost.
     """
     until = scope.journal.now() + scope.limits.wait
     while True:
@@ -54,18 +55,20 @@ def intend(
 
 def _claiming(scope: RunScope, intent: Intent, ceiling: Ceiling, *, charged: bool) -> Intent:
     """The intent with all that it is to be held against, as far as budgets are known."""
-    budgets = (*scope.budgets, *scope.told.budgets)
-    if callable(ceiling):
-        ceiling = ceiling() if budgets and charged else None
-    currency = budget.currency_of(budgets) if ceiling is None else ceiling.currency
+    budgets = (*scope.budgets, *scope.told.budgets) if charged else ()
+    most = (ceiling() if budgets else None) if callable(ceiling) else ceiling
+    known = most if isinstance(most, Money) else None
+    currency = known.currency if known else budget.currency_of(budgets)
     held: tuple[Claim, ...] = ()
-    if budgets and charged:
+    if budgets:
         held = budget.claims(
             scope.run, scope.budgets, scope.told.budgets, currency, scope.journal.now()
         )
+    if held and isinstance(most, PriceUnknown):
+        raise most
     return replace(
         intent,
-        ceiling_nanos=None if ceiling is None else ceiling.nanos,
+        ceiling_nanos=None if known is None else known.nanos,
         hold_currency=currency,
         claims=held,
         told=scope.told.version,

@@ -167,8 +167,8 @@ def _asked(step: Step, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Aske
         resamples=step.resamples,
         verify=ask if step.verify is not None else None,
         receipt=receipt,
-        ceiling=step.ceiling or (step.cost if isinstance(step.cost, Money) else None),
-        charged=step.cost is not None,
+        ceiling=(ceiling := _ceiling(step)),
+        charged=step.cost is not None or ceiling is not None,
     )
 
 
@@ -233,8 +233,19 @@ def _receipt(step: Step, value: Any, *, inner: bool) -> Receipt:
 def _cost(step: Step, value: Any) -> Money | None:
     if step.cost is not None:
         return Money.parse(step.cost(value) if callable(step.cost) else step.cost)
+    return _told_price(step)
+
+
+def _told_price(step: Step) -> Money | None:
     prices = getattr(step.app, "prices", None)
     return prices.step(step.name) if isinstance(prices, Prices) else None
+
+
+def _ceiling(step: Step) -> Money | None:
+    """What it costs at most, if that is known."""
+    if step.ceiling is not None:
+        return step.ceiling
+    return step.cost if isinstance(step.cost, Money) else _told_price(step)
 
 
 def _fate(exc: BaseException) -> tuple[CallState, str]:

@@ -18,7 +18,7 @@ from typing import Any, Literal
 from payonce import policy
 from payonce.drifting import place
 from payonce.effects import Effect, Way, Work, journaled
-from payonce.errors import BudgetReached, NoJournal, Stop
+from payonce.errors import BudgetReached, NoJournal, PriceUnknown, Stop
 from payonce.holding import Ceiling, intend
 from payonce.model import Call, CallState, Intent, Payload, Receipt
 from payonce.scope import RunScope, parent
@@ -157,7 +157,7 @@ def _intent(
 def _write_intent(scope: RunScope, asked: Asked, intent: Intent) -> Way[Call]:
     try:
         intent, call_id = yield from intend(scope, intent, asked.ceiling, charged=asked.charged)
-    except (NoJournal, BudgetReached):
+    except (NoJournal, BudgetReached, PriceUnknown):
         raise
     except BaseException:  # cancelled meanwhile: the call will not be made
         never = _call(-intent.send, intent, scope.journal.now())

@@ -17,6 +17,7 @@ from payonce.errors import (
     NotDone,
     Paid,
     Parked,
+    PriceUnknown,
     RetryLater,
     Stop,
 )
@@ -188,7 +189,7 @@ def of_stop(stop: Stop) -> Diagnosis:
         reason=f"{stop.what}. {stop.todo}",
         evidence=type(stop).__name__,
         fingerprint=f"{type(stop).__name__}:{stop.what}",
-        wakes_on=(WakesOn.CODE,) if isinstance(stop, Drifted) else (),
+        wakes_on=(WakesOn.CODE,) if isinstance(stop, Drifted | PriceUnknown) else (),
     )
 
 

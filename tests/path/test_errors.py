@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from tests.journal.making import opened
 from tests.journal.stores import Clock
@@ -232,6 +233,20 @@ def _budget_reached(app: Payonce, clock: Clock) -> None:
         raise AssertionError("it may not be sent")
 
     _inside(app, ask)
+
+
+@provokes("PriceUnknown", "is not known, because", "no", 'app.prices.add("gpt-unheard-of"')
+def _price_unknown(app: Payonce, clock: Clock) -> None:
+    app.budget("1 USD")
+    app.capture()
+
+    def ask() -> None:
+        httpx.post("https://api.openai.com/v1/chat/completions", json={"model": "gpt-unheard-of"})
+
+    try:
+        _inside(app, ask)
+    finally:
+        app.release()
 
 
 @provokes("NoJournal", "can't be written", "no", "once the journal can be written")

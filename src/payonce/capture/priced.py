@@ -8,15 +8,18 @@ from __future__ import annotations
 import logging
 import os
 import threading
+from dataclasses import replace
 from weakref import WeakKeyDictionary
 
 from payonce.capture.answers import Read
 from payonce.capture.drawn import Drawn, kept
+from payonce.errors import PriceUnknown
 from payonce.model import Receipt
+from payonce.money import Money
 from payonce.pricing import NO_USAGE, Priced, Prices
 from payonce.redact import redact
 from payonce.scope import RunScope
-from payonce.step import Ticket
+from payonce.step import Asked, Ticket
 
 ASK_FOR_USAGE = (
     'a stream of OpenAI\'s chat tells it if asked with stream_options={"include_usage": True}'
@@ -39,6 +42,22 @@ def receipt(scope: RunScope, ticket: Ticket, read: Read) -> Receipt:
     if priced.money is None:
         _tell(scope, ticket, read.seen.model or ticket.call.model or "?", priced.why or "")
     return read.receipt(kept(ticket), priced.money)
+
+
+def bounded(scope: RunScope, asked: Asked) -> Asked:
+    """The call with what it costs at most, which is worked out where a budget holds for it."""
+    prices, request = _prices(scope), asked.request
+    if prices is None or not isinstance(request, Drawn):
+        return asked
+
+    def ceiling() -> Money | PriceUnknown | None:
+        at = scope.journal.now()
+        why = prices.unknown(request.provider, asked.model, at=at, host=request.host)
+        if why is not None:
+            return PriceUnknown(asked.name, redact(asked.model or "?"), why)
+        return request.ceiling(prices, asked.model, at)
+
+    return replace(asked, ceiling=ceiling)
 
 
 def warm(scope: RunScope) -> None:

@@ -22,7 +22,7 @@ import msgspec
 from payonce import policy
 from payonce.capture import answers
 from payonce.capture.answers import Headers
-from payonce.capture.priced import receipt, warm
+from payonce.capture.priced import bounded, receipt, warm
 from payonce.capture.recognise import Billed
 from payonce.capture.stream import Stream
 from payonce.capture.wire import let_through
@@ -104,7 +104,7 @@ def record(scope: RunScope, billed: Billed, body: bytes, line: Line) -> Way[Any]
     """
     for secret in (*billed.sent.secrets(), *billed.sent.cookies()):
         mask_from_now_on(secret)
-    asked = billed.asked(body)
+    asked = bounded(scope, billed.asked(body))
     if (refusal := _hopeless.get(scope, {}).get(_identity(billed, asked.key))) is not None:
         return line.made(refusal.status, refusal.headers, refusal.body)
     try:

@@ -178,6 +178,17 @@ class Prices:
         except Unpriced:
             return None
 
+    def unknown(
+        self, provider: str | None, model: str | None, *, at: float, host: str | None = None
+    ) -> str | None:
+        """Why the cost of a call can't be known, whatever it will have used; None where it can."""
+        try:
+            own = self._fitting(provider, host, model)
+            self._rates(own, provider, host, model, STANDARD, at)
+        except Unpriced as why:
+            return str(why)
+        return None
+
     def step(self, name: str) -> Money | None:
         """What a step costs whose own `cost=` says nothing, as the user told it."""
         own = self._fitting(STEP, None, name)
