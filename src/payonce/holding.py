@@ -40,7 +40,7 @@ def intend(
     """
     until = scope.journal.now() + scope.limits.wait
     while True:
-        asked = _claiming(scope, intent, ceiling, charged=charged)
+        asked = yield from _claiming(scope, intent, ceiling, charged=charged)
         answer = yield from _asked(scope, asked)
         if not isinstance(answer, Short):
             return asked, answer
@@ -53,10 +53,14 @@ def intend(
             raise _reached(scope, asked, answer, answer.balance)
 
 
-def _claiming(scope: RunScope, intent: Intent, ceiling: Ceiling, *, charged: bool) -> Intent:
+def _claiming(scope: RunScope, intent: Intent, ceiling: Ceiling, *, charged: bool) -> Way[Intent]:
     """The intent with all that it is to be held against, as far as budgets are known."""
     budgets = (*scope.budgets, *scope.told.budgets) if charged else ()
-    most = (ceiling() if budgets else None) if callable(ceiling) else ceiling
+    most: Money | PriceUnknown | None = None
+    if not callable(ceiling):
+        most = ceiling
+    elif budgets:  # price lists may have to be read
+        most = yield Work(ceiling)
     known = most if isinstance(most, Money) else None
     currency = known.currency if known else budget.currency_of(budgets)
     held: tuple[Claim, ...] = ()

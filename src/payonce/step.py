@@ -1,8 +1,8 @@
 """On the path, in the middle: one paid step is begin, the call, complete.
 
-begin     receipt? → replay │ in doubt? → verify, repeat or stop │ intent, written down
+begin     receipt? → replay │ in doubt? → verify, repeat or stop │ hold + intent, in one write
 the call  made by whoever asked: no transaction is open, nothing is held but the lease
-complete  the receipt, durable before the caller sees the answer
+complete  the receipt and its cost, durable before the caller sees the answer
 fail      no answer: released (surely not billed), or in doubt
 """
 
