@@ -64,7 +64,8 @@ class Outcome:
 
     `verdict` is what its queue is told, None where it is told nothing (the process ends);
     `kind`, `evidence` and `fingerprint` are the failure's; `error` is the class of what was
-    raised, `stop` that of what ended the attempt from the inside (a budget, a lost lease).
+    raised, `stop` that of what ended the attempt from the inside (a budget, a lost lease), and
+    `budget` whose budget it was and per what, such as "tenant day".
     """
 
     verdict: Literal["done", "retry", "park", "busy"] | None
@@ -73,6 +74,7 @@ class Outcome:
     fingerprint: str | None = None
     error: str | None = None
     stop: str | None = None
+    budget: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,12 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from typing import Any
 
 from payonce.delivery import DeliveryScope, current
 from payonce.effects import Way
-from payonce.errors import KeyReused, NotDone, Parked, Stop
+from payonce.errors import BudgetReached, KeyReused, NotDone, Parked, Stop
 from payonce.job import Arguments, Job
 from payonce.journal.fields import LOST, OUTLIVED
 from payonce.model import Call, CallState, Diagnosis
@@ -138,20 +139,24 @@ def _whose(job: str, key: str, tenant: str | None, attempt: int | None) -> Whose
 
 
 def _outcome(raised: BaseException | None, found: Diagnosis | None, stop: Stop | None) -> Outcome:
-    stopped = None if stop is None else type(stop).__name__
+    stopped = Outcome("done")
+    if stop is not None:
+        stopped = replace(stopped, stop=type(stop).__name__)
+    if isinstance(stop, BudgetReached):
+        stopped = replace(stopped, budget=f"{stop.balance.scope} {stop.balance.per}")
     if raised is None:
-        return Outcome("done", stop=stopped)
+        return stopped
     told = raised if isinstance(raised, NotDone | KeyReused) else None
-    verdict = None if told is None else verdict_of(told).word
     cause = raised.__cause__ if isinstance(raised, NotDone) else raised
-    error = None if cause is None else type(cause).__qualname__
-    if found is not None:
-        evidence = redact(found.evidence)
-        kind, fingerprint = found.kind.value, found.fingerprint
-        return Outcome(verdict, kind, evidence, fingerprint, error, stopped)
-    if isinstance(raised, Parked):
-        return Outcome(verdict, raised.kind, None, raised.fingerprint, error, stopped)
-    return Outcome(verdict, error=error, stop=stopped)
+    parked = raised if isinstance(raised, Parked) else None
+    return replace(
+        stopped,
+        verdict=None if told is None else verdict_of(told).word,
+        kind=found.kind.value if found else parked.kind if parked else None,
+        evidence=redact(found.evidence) if found else None,
+        fingerprint=found.fingerprint if found else parked.fingerprint if parked else None,
+        error=None if cause is None else type(cause).__qualname__,
+    )
 
 
 def _error(call: Call) -> str | None:

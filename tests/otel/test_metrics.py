@@ -207,6 +207,28 @@ def test_stops_are_counted_by_what_stopped(
     assert (attempt.attributes or {})["payonce.stop"] == "SendsUsedUp"
 
 
+def test_budget_stops_are_counted_by_budget(app: payonce.Payonce, telemetry: Telemetry) -> None:
+    """A run that a budget stops says whose budget it was; what was not made is no span."""
+    app.budget("0.03 USD", tenant="*", per="day")
+
+    @app.step(cost="0.02 USD")
+    def pay(n: int) -> int:
+        return n
+
+    @app.job(key="batch", name="batch", tenant="acme")
+    def batch() -> None:
+        pay(1)
+        pay(2)
+
+    assert word(batch) == "Parked"
+    [(by, stops)] = telemetry.points("payonce.stops")
+    assert (by["payonce.stop"], by["payonce.budget"], stops) == ("BudgetReached", "tenant day", 1)
+    [attempt] = telemetry.spans("attempt")
+    assert (attempt.attributes or {})["payonce.budget"] == "tenant day"
+    assert len(telemetry.spans("step")) == 1
+    assert telemetry.total("payonce.cost") == 0.02
+
+
 def test_calls_in_doubt_are_counted(
     app: payonce.Payonce,
     telemetry: Telemetry,

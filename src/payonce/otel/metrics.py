@@ -126,7 +126,8 @@ class Metrics:
         if how.verdict == "park":
             self._parked.add(1, failed)
         if how.stop is not None:
-            self._stops.add(1, by | {"payonce.stop": how.stop})
+            budget = {"payonce.budget": how.budget} if how.budget else {}
+            self._stops.add(1, by | budget | {"payonce.stop": how.stop})
 
     def _called(
         self, by: By, begun: Call, how: CallEnded, seconds: float, context: Context

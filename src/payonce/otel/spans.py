@@ -129,6 +129,7 @@ class Spans:
                 "gen_ai.usage.cache_read.input_tokens": used.cache_read,
                 "gen_ai.usage.cache_write.input_tokens": used.cache_write,
                 "gen_ai.usage.reasoning.output_tokens": used.reasoning,
+                **_conventional_cost(call),
             }
         return told
 
@@ -193,6 +194,17 @@ def _cost(call: Call, name: str) -> Told:
     return {name: call.cost_nanos / NANOS, "payonce.currency": call.currency}
 
 
+def _conventional_cost(call: Call) -> Told:
+    """The same in the words that the GenAI conventions are about to get; others read them."""
+    if call.cost_nanos is None:
+        return {}
+    return {
+        "gen_ai.usage.cost.amount": call.cost_nanos / NANOS,
+        "gen_ai.usage.cost.currency": call.currency,
+        "gen_ai.usage.cost.source": "local",
+    }
+
+
 def _outcome(how: Outcome) -> Told:
     return {
         "payonce.verdict": how.verdict,
@@ -200,6 +212,7 @@ def _outcome(how: Outcome) -> Told:
         "payonce.failure.evidence": how.evidence,
         "payonce.failure.fingerprint": how.fingerprint,
         "payonce.stop": how.stop,
+        "payonce.budget": how.budget,
         "error.type": how.error,
     }
 

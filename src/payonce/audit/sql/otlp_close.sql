@@ -10,13 +10,14 @@ SELECT source, source || ':' || trace || ':' || span, last_part(coalesce(a[1], a
        coalesce(failed_status(a[6]), failed_status(a[7]),
                 CASE WHEN failed THEN true WHEN ended IS NOT NULL THEN false END),
        coalesce(a[6], a[7], CASE WHEN failed THEN 'ERROR' END), trace, coalesce(a[8], name),
-       coalesce(a[10], tenant), NULL
+       coalesce(a[10], a[11], tenant), NULL
 FROM (SELECT *, attributes ->> ['$."http.request.header.x-cloudtasks-taskname"',
                                 '$."celery.task_id"', '$."messaging.message.id"',
                                 '$."messaging.message_id"',
                                 '$."http.request.header.x-cloudtasks-taskretrycount"',
                                 '$."http.response.status_code"', '$."http.status_code"',
-                                '$."url.path"', '$."messaging.system"', '$."tenant.id"'] AS a
+                                '$."url.path"', '$."messaging.system"', '$."tenant.id"',
+                                '$."payonce.tenant"'] AS a
       FROM spans
       WHERE contains(attributes, 'x-cloudtasks-taskname') OR contains(attributes, 'celery.task_id')
          OR (contains(attributes, 'messaging.message')
@@ -30,7 +31,7 @@ SELECT c.source, coalesce(a[1], c.source || ':' || c.trace || ':' || c.span), NU
        NOT coalesce(c.failed, false) AND a[6] IS NULL,
        coalesce(spent(a[11]), spent(a[12]), spent(a[13])), 'USD',
        coalesce(whole(a[7]), whole(a[8])), coalesce(whole(a[9]), whole(a[10])),
-       md5(coalesce(filled(a[14]), filled(a[15]), filled(a[16]))), coalesce(a[17], c.tenant),
+       md5(coalesce(filled(a[14]), filled(a[15]), filled(a[16]))), coalesce(a[17], a[19], c.tenant),
        (SELECT nullif(count(*), 0) - 1 FROM spans AS h
         WHERE h.source = c.source AND h.trace = c.trace AND h.parent = c.span
           AND contains(h.attributes, '"http.request.method":"POST"'))
@@ -43,7 +44,8 @@ FROM (SELECT *, attributes ->> ['$."gen_ai.response.id"', '$."gen_ai.provider.na
                                 '$."gen_ai.usage.cost.amount"', '$."gen_ai.usage.cost"',
                                 '$."operation.cost"', '$."gen_ai.input.messages"',
                                 '$."gen_ai.prompt"', '$."gen_ai.prompt.0.content"',
-                                '$."tenant.id"', '$."gen_ai.operation.name"'] AS a
+                                '$."tenant.id"', '$."gen_ai.operation.name"',
+                                '$."payonce.tenant"'] AS a
       FROM spans WHERE contains(attributes, '"gen_ai.')) AS c
 WHERE coalesce(a[18], 'chat') NOT IN ('invoke_agent', 'create_agent', 'execute_tool',
                                       'invoke_workflow', 'retrieval')
