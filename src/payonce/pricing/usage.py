@@ -73,7 +73,7 @@ def counts_of(usage: Mapping[str, Any]) -> Counts:
             continue
         count = _whole(path, number)
         if of is None:
-            units[unit] = units.get(unit, 0) + count
+            units[unit] = max(units.get(unit, 0), count)
         else:
             parts[unit, of] = max(parts.get((unit, of), 0), count)
     total = units.pop(TOTAL, 0)
