@@ -7,12 +7,21 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from payonce.money import Money
 from payonce.pricing import Prices
 from payonce.pricing.usage import Unpriced, counts_of
 
 AT = 1_795_500_000.0
+NAMES = st.sampled_from(
+    [
+        *("prompt_tokens", "input_tokens", "output_tokens", "total_tokens", "cost", "modality"),
+        *("promptTokenCount", "promptTokensDetails", "service_tier", "speed", "cached_tokens"),
+        *("prompt_tokens_details", "server_tools", "inference_geo", "billed_units", "seconds"),
+    ]
+)
 USAGES: dict[str, tuple[Mapping[str, Any], dict[str, int]]] = {
     "openai chat": (
         {
@@ -344,10 +353,28 @@ def test_what_has_no_rate_makes_it_unknown() -> None:
     assert "cached tokens" in (prices.price("gemini", "gemini-2.5-flash", both, at=AT).why or "")
 
 
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=4),
+        max_leaves=20,
+    )
+)
+def test_an_odd_usage_raises_nothing(odd: Any) -> None:
+    """A usage of any shape has a cost or a reason why not, and no cost is negative."""
+    usage = odd if isinstance(odd, dict) else {"prompt_tokens": odd, "cost": odd}
+    priced = Prices().price("openai", "gpt-5", usage, at=AT)
+    assert (priced.money is None) == (priced.why is not None)
+    assert priced.money is None or priced.money.nanos >= 0
+
+
 def test_a_cost_that_the_provider_tells_is_taken() -> None:
-    """OpenRouter bills what it says, whatever a list has; one's own price goes before it."""
+    """OpenRouter bills what it says, whatever a list has; others where no list has the model."""
     usage = {"prompt_tokens": 10, "completion_tokens": 3, "total_tokens": 13, "cost": 0.00014}
-    prices = Prices()
+    prices, router = Prices(), {"at": AT, "host": "openrouter.ai"}
+    assert prices.cost("openai", "openai/gpt-5", usage, **router) == Money(140_000)
+    assert prices.ceiling("openai", "openai/gpt-5", {"max_tokens": 9}, 9, **router) is None
+    assert prices.cost("openai", "gpt-5", usage, at=AT) == Money(42_500)
     assert prices.cost("openai", "any/model", usage, at=AT) == Money(140_000)
     prices.add("any/*", input="1 USD", output="1 USD")
     assert prices.cost("openai", "any/model", usage, at=AT) == Money(13_000)

@@ -140,9 +140,13 @@ class Prices:
             counts = counts_of(usage)
             if tier is not None:
                 counts = replace(counts, tier=named_tier(tier))
-            if counts.told is not None and own is None:
+            try:
+                rates = self._rates(own, provider, host, model, counts.tier, at)
+            except Unpriced:
+                if counts.told is None:
+                    raise
                 return Priced(Money.of(counts.told, rounded=True))
-            return Priced(self._rates(own, provider, host, model, counts.tier, at).cost(counts))
+            return Priced(rates.cost(counts))
         except Unpriced as why:
             return Priced(None, str(why))
 
@@ -233,5 +237,5 @@ class Prices:
             return own.rates.times(own.factor)
         if not model:
             raise Unpriced("the answer names no model")
-        rates, _ = catalogue.rates_at(provider, host, model, tier, at)
+        rates = catalogue.rates_at(provider, host, model, tier, at)
         return rates if own is None or own.factor == 1 else rates.times(own.factor)

@@ -45,6 +45,8 @@ _GATEWAYS = ("openai", "litellm")
 """Who may sell the models of others, under names like "anthropic/claude-sonnet-4"."""
 _ONE_PRICE_FOR_ALL = "google"
 """Who names a price for audio only where it differs from that of text."""
+_TELLS = ("openrouter", "perplexity")
+"""Who tells in each usage what the call cost."""
 _held: dict[str, Any] = {}
 
 
@@ -53,10 +55,8 @@ def warm() -> None:
     _snapshot()
 
 
-def rates_at(
-    provider: str | None, host: str | None, model: str, tier: str, at: float
-) -> tuple[Rates, str]:
-    """A model's rates at a time in seconds since the epoch, and who asks that much.
+def rates_at(provider: str | None, host: str | None, model: str, tier: str, at: float) -> Rates:
+    """A model's rates at a time in seconds since the epoch.
 
     Raises:
         Unpriced: the provider or the model is in no list, or the tier has no price there.
@@ -73,9 +73,7 @@ def tiers_of(provider: str | None, host: str | None, model: str) -> frozenset[st
 
 
 @lru_cache(maxsize=2048)
-def _rates(
-    provider: str | None, host: str | None, model: str, tier: str, minute: int
-) -> tuple[Rates, str]:
+def _rates(provider: str | None, host: str | None, model: str, tier: str, minute: int) -> Rates:
     seller, found = _find(provider, host, model)
     at = datetime.fromtimestamp(minute * 60, UTC)
     context = _context(tier)
@@ -83,7 +81,7 @@ def _rates(
         fitting = [each for each in _variants(seller, found) if each.when == context]
         if not any(each.constraint is None or each.constraint.active(at) for each in fitting):
             raise Unpriced(f"the price of its tier {tier} is not known")
-    return _read(found.get_prices(at, context), seller.id), seller.id
+    return _read(found.get_prices(at, context), seller.id)
 
 
 @lru_cache(maxsize=2048)
@@ -170,7 +168,7 @@ def _read(prices: Any, seller: str) -> Rates:
         units.setdefault("input_audio", units["input"])
     if not units:
         raise Unpriced("the price list has the model, but no price for it")
-    return Rates(units, "USD", call)
+    return Rates(units, "USD", call, told=seller in _TELLS)
 
 
 def _rate(price: Any, per: int) -> Rate:

@@ -92,6 +92,8 @@ class Bounds:
         Raises:
             Unpriced: something of it has no rate.
         """
+        if rates.told:
+            raise Unpriced("its seller may ask for more than the list")
         kinds = ["input", "cached", "cache_write"] + ["cache_write_1h"] * self.for_an_hour
         amount = rates.call
         for count, units in (
@@ -116,7 +118,13 @@ def bounds_of(request: Mapping[str, Any] | None, size: int) -> Bounds:
     """
     if request is None:
         raise Unpriced("the request is no JSON object")
-    told = _flat(request)
+    try:
+        return _bounds(_flat(request), request, size)
+    except (TypeError, AttributeError, RecursionError):  # no provider has such a request
+        raise Unpriced("the request is not understood") from None
+
+
+def _bounds(told: Mapping[str, Any], request: Mapping[str, Any], size: int) -> Bounds:
     _refuse_unknown(told)
     for name in ("messages", "input", "contents", "system", "systemInstruction"):
         _look_at(told.get(name))

@@ -60,12 +60,16 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """What a model costs; `call` is an amount for each call, and all of it where it is `flat`."""
+    """What a model costs; `call` is an amount for each call, and all of it where it is `flat`.
+
+    `told` says that its seller tells the cost of each call, which may differ from this.
+    """
 
     units: Mapping[str, Rate]
     currency: str = "USD"
     call: Decimal = Decimal(0)
     flat: bool = False
+    told: bool = False
 
     def of(self, unit: str) -> Rate | None:
         """The rate by which a unit is billed; None where nobody knows."""
@@ -80,6 +84,8 @@ class Rates:
         """
         if self.flat:
             return Money.of(self.call, self.currency, rounded=True)
+        if self.told and counts.told is not None:
+            return Money.of(counts.told, self.currency, rounded=True)
         if counts.is_blurred:
             self._refuse_blurred(counts)
         amount = self.call
@@ -93,7 +99,7 @@ class Rates:
     def times(self, factor: Decimal) -> Rates:
         """The same by a contract's factor."""
         units = {unit: rate.times(factor) for unit, rate in self.units.items()}
-        return Rates(units, self.currency, self.call * factor, self.flat)
+        return Rates(units, self.currency, self.call * factor, self.flat, self.told)
 
     def _refuse_blurred(self, counts: Counts) -> None:
         plain = self.of("input")

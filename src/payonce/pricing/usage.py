@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from math import isfinite
 from typing import Any
 
 from payonce.pricing.dialects import OF_ANY, TABLES, TIMES, TOLD, TOTAL, Table
@@ -68,6 +69,8 @@ def counts_of(usage: Mapping[str, Any]) -> Counts:
         if meaning is None or not number:
             continue
         unit, of = meaning
+        if not isfinite(number) or number < 0:
+            raise Unpriced(f"{path} in its usage is {number}")
         if unit == TOLD:
             told = Decimal(repr(number))
             continue
@@ -151,7 +154,7 @@ def _listed(values: list[Any], path: str) -> Iterator[tuple[str, int | float]]:
 
 def _whole(path: str, number: int | float) -> int:
     count = int(number)
-    if count != number or count < 0:
+    if count != number:
         raise Unpriced(f"{path} in its usage is {number}")
     return count
 
