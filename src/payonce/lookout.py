@@ -17,7 +17,7 @@ import random
 import threading
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from payonce.delivery import LOOKOUT
@@ -25,7 +25,8 @@ from payonce.job import Job
 from payonce.journal.forking import survives_fork
 from payonce.journal.protocol import RunFilter
 from payonce.lease import owner
-from payonce.model import Run, World
+from payonce.looks import keep_look
+from payonce.model import Run, RunState, World
 from payonce.policy import moved
 from payonce.waking import App, again
 
@@ -103,7 +104,9 @@ class Lookout:
 
     def look(self, app: App, over: threading.Event) -> bool:
         """Call again what may go on; whether it is worth to look again at once."""
-        found = [(job, run) for job in list(app.jobs.values()) for run in self._wakeable(app, job)]
+        worlds = [(job, app.world(job)) for job in list(app.jobs.values())]
+        found = [(job, run) for job, world in worlds for run in self._wakeable(app, job, world)]
+        self._keep_looks(app, worlds)
         if not found or not self._claim(app):
             return False
         done: list[bool] = []
@@ -120,9 +123,16 @@ class Lookout:
             self._room.release()
         return any(done)
 
-    def _wakeable(self, app: App, job: Job) -> Iterator[Run]:
+    def _keep_looks(self, app: App, worlds: Sequence[tuple[Job, World]]) -> None:
+        """One of all keeps what is seen of the worlds that runs are parked in."""
+        parked = [each for each in worlds if _has_parked(app, each[0])]
+        if parked and self._claim(app, "looks"):
+            for job, world in parked:
+                keep_look(app, job, world)
+
+    def _wakeable(self, app: App, job: Job, world: World) -> Iterator[Run]:
         """What this world may wake; of the runs that were only held, the first one finds out."""
-        world, after, held = app.world(job), 0, False
+        after, held = 0, False
         while True:
             wanted = RunFilter(job=job.name, wakeable_in=world, after=after, limit=_PAGE)
             page = [summary.run for summary in app.journal.runs(wanted)]
@@ -136,11 +146,11 @@ class Lookout:
                 return
             after = page[-1].id
 
-    def _claim(self, app: App) -> bool:
+    def _claim(self, app: App, right: str = "lookout") -> bool:
         codes = sorted(f"{name}={app.world(job).code}" for name, job in app.jobs.items())
         name = hashlib.sha256("\n".join(codes).encode()).hexdigest()[:16]
         lease = max(30.0, 3 * (self._every or 0.0))
-        return app.journal.claim(f"lookout:{name}", owner(), lease).now()
+        return app.journal.claim(f"{right}:{name}", owner(), lease).now()
 
     def _start(self, app: App, job: Job, run: Run, done: list[bool]) -> None:
         """Each run in a thread of its own, so that what it keeps per thread ends with it."""
@@ -173,6 +183,10 @@ class Lookout:
             self._refused[run.id, run.attempt] = world
             _log.info("run %r of %s is not done: %s", run.key, job.name, reason)
         return outcome == "done"
+
+
+def _has_parked(app: App, job: Job) -> bool:
+    return bool(app.journal.runs(RunFilter(state=RunState.PARKED, job=job.name, limit=1)))
 
 
 def _watch(ref: weakref.ref[Any], over: threading.Event) -> None:

@@ -36,6 +36,9 @@ class App(Protocol):
     def world(self, job: Job) -> World:
         """The world as it is now."""
 
+    def watches(self, job: Job) -> bool:
+        """Whether a database is watched for this job, besides the journal's own."""
+
     def again(self, job: Job, arguments: bytes, loop: Any = None) -> Any:
         """Call a job with the arguments that the journal kept, as one delivery."""
 
@@ -53,31 +56,6 @@ class Woken:
     reason: str | None
     after: float | None
     paid: int
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """What is seen of the world that a parked run waits for.
-
-    `moved`: it has changed, so the run may go on; `lacks` are the defects that its job's `needs=`
-    still find; `unread` names databases that can't be read just now.
-    """
-
-    moved: bool
-    lacks: tuple[str, ...]
-    unread: tuple[str, ...]
-
-
-def look_at(app: App, run: Run) -> Look | None:
-    """Look at the world of a parked run; None where the app doesn't have its job."""
-    job = app.jobs.get(run.job)
-    if job is None:
-        return None
-    world = app.world(job)
-    parts = (part.partition("=") for part in world.schema.split("+"))
-    lacks = tuple(defect for need in job.needs for defect in need.check().defects)
-    unread = tuple(name for name, _, seen in parts if seen == "?")
-    return Look(policy.moved(run.world, world), lacks, unread)
 
 
 def wake(

@@ -154,8 +154,13 @@ def test_parked_runs_are_grouped_by_their_cause(shop: Shop) -> None:
 def test_parked_looks_at_the_world_of_an_app(shop: Shop) -> None:
     """`--app` says whether what is waited for is still missing, and when it is there."""
     shop.deliver("course", 1, "acme")
-    assert "looked just now: the world is the same" in payonce("parked", "--app", "shop").stdout
+    told = payonce("parked", "--app", "shop").stdout
+    assert "checked just now" in told
+    assert payonce_json("parked")[0]["checked"] is None
     assert payonce_json("parked", "--app", "shop:app")[0]["world_moved"] is False
     shop.migrate()
-    assert "the world has changed, payonce wake" in payonce("parked", "--app", "shop").stdout
+    assert (
+        "the world has changed, checked just now: payonce wake"
+        in payonce("parked", "--app", "shop").stdout
+    )
     assert payonce_json("parked", "--app", "shop:app")[0]["world_moved"] is True

@@ -183,7 +183,10 @@ def test_what_a_world_may_wake_is_listed(journal: Journal, clock: Clock) -> None
 
 
 def test_one_of_all_has_a_right(store: Store, clock: Clock) -> None:
-    """A claim is kept by whoever has it, refused to others, and free once it has run out."""
+    """A claim is kept by whoever has it, refused to others, and free once it has run out.
+
+    Who had it last is remembered for a day.
+    """
     one, two = store.journal(), store.journal()
     assert one.claim("watch", "one", 30).now()
     assert not two.claim("watch", "two", 30).now()
@@ -194,7 +197,16 @@ def test_one_of_all_has_a_right(store: Store, clock: Clock) -> None:
     assert not two.claim("watch", "two", 30).now()
     clock.move(11)
     assert two.claim("watch", "two", 30).now()
-    assert store.execute("SELECT name, owner FROM payonce_claims") == [("watch", "two")]
+    rights = {right.name: right for right in one.about().rights}
+    assert {name: right.owner for name, right in rights.items()} == {
+        "watch": "two",
+        "another": "two",
+    }
+    assert rights["another"].until == clock.now - 21
+    clock.move(86_400)
+    assert one.claim("watch", "one", 0).now()
+    assert [(right.name, right.until) for right in one.about().rights] == [("watch", clock.now)]
+    assert two.claim("watch", "two", 0).now()
 
 
 def test_a_right_goes_to_one_of_many(store: Store) -> None:

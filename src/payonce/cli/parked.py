@@ -11,8 +11,9 @@ from payonce.cli.options import job_option, journal_of, json_option, limit_optio
 from payonce.model import RunState
 
 if TYPE_CHECKING:
+    from payonce.journal.protocol import Journal
+    from payonce.looks import Look
     from payonce.model import Run
-    from payonce.waking import Look
 
 
 @click.command()
@@ -32,6 +33,8 @@ def parked(target: str | None, job: str | None, limit: int, store: str, as_json:
     A parked run costs nothing. It goes on under its own key, with everything that was paid for,
     when what it waits for has changed, or by payonce wake. Runs that are held at the door have
     not failed: others of their job have, by the cause that they stand with.
+    Under each cause stands what was seen of the world at the last look of the
+    processes of the app, or now, by --app.
 
     \b
     Examples:
@@ -43,26 +46,31 @@ def parked(target: str | None, job: str | None, limit: int, store: str, as_json:
     from payonce.journal.protocol import RunFilter
     from payonce.report.listing import look_row, parked_row, parked_tables
 
-    look = None if target is None else _look_of(target, store)
-    found = journal_of(store).runs(RunFilter(state=RunState.PARKED, job=job, limit=limit))
+    journal = journal_of(store)
+    found = journal.runs(RunFilter(state=RunState.PARKED, job=job, limit=limit))
+    look = _last_look(journal) if target is None else _look_of(target, store)
     if as_json:
-        rows = [
-            parked_row(summary) | ({} if look is None else look_row(look(summary.run)))
-            for summary in found
-        ]
-        print_json(rows)
+        print_json([parked_row(summary) | look_row(look(summary.run)) for summary in found])
     elif not found:
         click.echo("No run is parked.")
     else:
-        print_view(parked_tables(found, look))
+        print_view(parked_tables(found, look, journal.now()))
         if len(found) == limit:
             click.echo(f"These are the last {limit}; --limit shows more.", err=True)
+
+
+def _last_look(journal: Journal) -> Callable[[Run], Look | None]:
+    """What the last look of any process saw of a run's world."""
+    from payonce.looks import last_look
+
+    rights = journal.about().rights
+    return lambda run: last_look(rights, run)
 
 
 def _look_of(target: str, store: str) -> Callable[[Run], Look | None]:
     """What an app sees of the world of its parked runs; asked once for each job and world."""
     from payonce.cli.target import app_at
-    from payonce.waking import look_at
+    from payonce.looks import look_at
 
     given = click.get_current_context().get_parameter_source("store")
     app = app_at(target, store if given is click.core.ParameterSource.COMMANDLINE else None)

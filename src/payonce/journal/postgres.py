@@ -28,6 +28,7 @@ from payonce.journal.protocol import (
     Opening,
     Pruned,
     Resolution,
+    Right,
     RunFilter,
     RunSummary,
 )
@@ -96,6 +97,7 @@ class PostgresJournal:
             bytes=size["bytes"],
             spilled=len(self._spill.files()),
             states={row["state"]: row["runs"] for row in self._all("count_states")},
+            rights=tuple(Right(**row) for row in self._all("list_claims")),
         )
 
     def find(self, job: str, key: str) -> Run | None:

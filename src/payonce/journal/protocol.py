@@ -134,10 +134,19 @@ class Pruned:
 
 
 @dataclass(frozen=True, slots=True)
+class Right:
+    """A named right: who has it, or had it last, and until when."""
+
+    name: str
+    owner: str
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
 class About:
     """A journal's place and size; `schema` is the last migration's number, `states` counts runs.
 
-    `spilled` receipts wait beside it to be merged.
+    `spilled` receipts wait beside it to be merged; `rights` are those that `claim` gave.
     """
 
     place: str
@@ -145,6 +154,7 @@ class About:
     bytes: int
     spilled: int
     states: Mapping[str, int]
+    rights: tuple[Right, ...] = ()
 
 
 class Journal(Protocol):
@@ -191,7 +201,10 @@ class Journal(Protocol):
         """Record a delivery that got no attempt."""
 
     def claim(self, name: str, owner: str, lease: float) -> Write[bool]:
-        """Take or keep a named right for so many seconds; False while somebody else has it."""
+        """Take or keep a named right for so many seconds; False while somebody else has it.
+
+        One that has run out is remembered for a day.
+        """
 
     def wake(self, run: Run) -> Write[bool]:
         """Let a parked run go on; False when it is no longer parked."""

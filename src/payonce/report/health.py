@@ -179,6 +179,7 @@ def health_document(health: Health) -> dict[str, Any]:
     journal = {"store": found.store, "there": found.about is not None, "problem": found.problem}
     if found.about is not None:
         journal |= asdict(found.about)
+        del journal["rights"]
     return {
         "payonce": health.payonce,
         "python": health.python,

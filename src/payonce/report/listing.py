@@ -9,12 +9,13 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from payonce.journal.protocol import RunSummary
-from payonce.model import Run
+from payonce.looks import Look
+from payonce.model import Run, WakesOn
 from payonce.report import text
 from payonce.report.tables import table
-from payonce.waking import Look
 
 _SHOWN = 20
+_SAID_AGAIN = {" is missing": " is still missing", " does not exist": " still does not exist"}
 
 
 def runs_table(summaries: Sequence[RunSummary]) -> RenderableType:
@@ -64,16 +65,19 @@ def run_row(summary: RunSummary) -> dict[str, Any]:
 
 
 def parked_tables(
-    summaries: Sequence[RunSummary], look: Callable[[Run], Look | None] | None = None
+    summaries: Sequence[RunSummary], look: Callable[[Run], Look | None], now: float
 ) -> Iterator[RenderableType]:
     """Parked runs, those of one cause together, the most frequent cause first.
 
-    With `look`, what is seen now of the world that they wait for.
+    Args:
+        summaries: what is parked.
+        look: what is seen of the world that a run waits for, now or by the last look.
+        now: the moment, in seconds since the epoch.
     """
     for cause in by_cause(summaries):
         yield Text(_cause(cause), style="bold yellow")
-        if look is not None:
-            yield Text(_seen(look(cause[0].run)))
+        if cause[0].run.wakes_on:
+            yield Text(_seen(cause[0].run, look(cause[0].run), now))
         yield table(
             "key,job,tenant,#attempts,since,reason",
             (_parked_row(summary) for summary in cause[:_SHOWN]),
@@ -84,17 +88,36 @@ def parked_tables(
         yield ""
 
 
-def _seen(seen: Look | None) -> str:
+def _seen(run: Run, seen: Look | None, now: float) -> str:
     if seen is None:
-        return "looked just now: this app doesn't have the job"
+        return "not checked since: no process with this job has looked"
+    checked = f"checked {text.ago(now - seen.at)}"
     if seen.moved:
-        return "looked just now: the world has changed, payonce wake lets them go on"
-    parts = []
-    if seen.lacks:
-        parts.append(f"still: {', '.join(seen.lacks)}")
+        return f"the world has changed, {checked}: payonce wake lets them go on"
+    parts = [_still(run, seen)]
     if seen.unread:
         parts.append(f"can't be read: {', '.join(seen.unread)}")
-    return f"looked just now: {'; '.join(parts) or 'the world is the same'}"
+    return f"{'; '.join(each for each in parts if each)}, {checked}"
+
+
+def _still(run: Run, seen: Look) -> str:
+    """What is as it was: a defect by the job's own `needs=`, else what is watched."""
+    if seen.lacks:
+        return ", ".join(_of_now(defect) for defect in seen.lacks)
+    if not seen.watched:
+        return "" if seen.unread else "nothing that is watched has changed"
+    unchanged = "what is watched has not changed"
+    if seen.unread or WakesOn.SCHEMA not in run.wakes_on or not run.reason:
+        return "" if seen.unread else unchanged
+    return f"{_of_now(run.reason)} ({unchanged})"
+
+
+def _of_now(defect: str) -> str:
+    """A sentence on what is missing, said again."""
+    for plain, again in _SAID_AGAIN.items():
+        if plain in defect:
+            return defect.replace(plain, again, 1)
+    return f"still: {defect}"
 
 
 def by_cause(summaries: Sequence[RunSummary]) -> list[list[RunSummary]]:
@@ -157,6 +180,7 @@ def parked_row(summary: RunSummary) -> dict[str, Any]:
 def look_row(seen: Look | None) -> dict[str, Any]:
     """What is seen of a run's world, for programs; None where nothing can be told."""
     return {
+        "checked": None if seen is None else text.moment(seen.at),
         "world_moved": seen and seen.moved,
         "lacks": None if seen is None else list(seen.lacks),
         "unread": None if seen is None else list(seen.unread),

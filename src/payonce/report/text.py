@@ -44,6 +44,14 @@ def clock(at: float | None) -> str:
     return datetime.fromtimestamp(at).isoformat(sep=" ", timespec="seconds")
 
 
+def ago(seconds: float) -> str:
+    """How long ago something was, in the largest unit that it fills."""
+    for unit, size_ in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= size_:
+            return f"{seconds // size_:.0f} {unit} ago"
+    return f"{seconds:.0f} s ago" if seconds >= 1 else "just now"
+
+
 def short(text: str | None, most: int = 72) -> str:
     """The first line of a text, cut at so many characters."""
     line = " ".join((text or "").split())

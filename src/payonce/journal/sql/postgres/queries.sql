@@ -148,7 +148,7 @@ WITH clock AS MATERIALIZED (
     SELECT coalesce(%(now)s::float8, extract(epoch FROM statement_timestamp())::float8) AS now
 ), dropped AS (
     DELETE FROM payonce_claims AS claims USING clock
-    WHERE claims.until <= clock.now AND claims.name <> %(name)s
+    WHERE claims.until <= clock.now - 86400 AND claims.name <> %(name)s
 )
 INSERT INTO payonce_claims AS claims (name, owner, until)
 SELECT %(name)s, %(owner)s, clock.now + %(lease)s::float8 FROM clock
@@ -581,6 +581,10 @@ SELECT * FROM payonce_entries WHERE run_id = %(run_id)s ORDER BY id;
 -- name: schema_version
 -- The last migration that was applied.
 SELECT max(number) AS number FROM payonce_migrations;
+
+-- name: list_claims
+-- Who has which right until when, and what the last looks saw.
+SELECT name, owner, until FROM payonce_claims ORDER BY name;
 
 -- name: count_states
 -- How many runs are in which state.

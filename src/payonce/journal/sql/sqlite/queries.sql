@@ -72,8 +72,8 @@ ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, until = excluded.until
 WHERE until <= :now OR owner = excluded.owner;
 
 -- name: drop_claims
--- Rights that have run out are nobody's.
-DELETE FROM payonce_claims WHERE until <= :now;
+-- Rights that have run out are nobody's; who had them last is remembered for a day.
+DELETE FROM payonce_claims WHERE until <= :now - 86400;
 
 -- name: run_id_of
 -- The id behind a job and a key.
@@ -369,6 +369,10 @@ SELECT * FROM payonce_entries WHERE run_id = :run_id ORDER BY id;
 -- name: schema_version
 -- The last migration that was applied.
 SELECT max(number) AS number FROM payonce_migrations;
+
+-- name: list_claims
+-- Who has which right until when, and what the last looks saw.
+SELECT name, owner, until FROM payonce_claims ORDER BY name;
 
 -- name: count_states
 -- How many runs are in which state.
