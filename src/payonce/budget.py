@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import cast, get_args
@@ -90,7 +91,8 @@ def period(per: Per, now: float) -> tuple[str, float, float | None]:
     """The period of a moment: its name, its beginning, and its end, in UTC."""
     if per == "total":
         return "", 0.0, None
-    day = datetime.fromtimestamp(now, UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    moment = datetime.fromtimestamp(math.floor(now), UTC)
+    day = moment.replace(hour=0, minute=0, second=0)
     if per == "day":
         return f"{day:%Y-%m-%d}", day.timestamp(), day.timestamp() + 86_400.0
     first = day.replace(day=1)

@@ -106,6 +106,10 @@ class Claim:
     since: float
     until: float | None
 
+    def holds_at(self, now: float) -> bool:
+        """Whether it is the period of this moment."""
+        return self.since <= now and (self.until is None or now < self.until)
+
 
 @dataclass(frozen=True, slots=True)
 class Balance:

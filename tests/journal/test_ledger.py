@@ -296,6 +296,63 @@ def test_a_new_balance_begins_with_what_was_spent(journal: Journal, clock: Clock
     assert spent == {"tenant": 7, "run": 12}
 
 
+def test_a_limit_counts_what_was_in_flight_when_it_was_set(journal: Journal) -> None:
+    """A call that began before anybody knew of the limit, and so held nothing, counts once paid."""
+    run = opened(journal)
+    call = intended(journal, run)
+    _intend(journal, _held(journal, run, key="b", ceiling_nanos=60))
+    journal.complete(call, intent_of(run), receipt(cost_nanos=30)).now()
+    assert _balance(journal) == (30, 60, 0, 0)
+    assert isinstance(journal.intend(_held(journal, run, key="c", ceiling_nanos=11)).now(), Short)
+
+
+def test_a_new_balance_begins_with_what_is_in_doubt(journal: Journal) -> None:
+    """The bill may have it; once it is known, it counts no more."""
+    run = opened(journal)
+    asked = intent_of(run, ceiling_nanos=60)
+    doubt = _intend(journal, asked)
+    journal.end(doubt, asked, CallState.IN_DOUBT, "ReadTimeout").now()
+    _intend(journal, _held(journal, run, key="b", ceiling_nanos=40))
+    assert _balance(journal) == (0, 40, 60, 0)
+    assert journal.resolve(doubt, "did_not_happen", "the bill says so", None).now()
+    assert _balance(journal) == (0, 40, 0, 0)
+
+
+def test_a_receipt_after_a_persons_no_counts(journal: Journal) -> None:
+    """A person said that it did not happen, and the answer came: it was paid for."""
+    run = opened(journal)
+    asked = _held(journal, run, ceiling_nanos=60)
+    call = _intend(journal, asked)
+    journal.end(call, asked, CallState.IN_DOUBT, "ReadTimeout").now()
+    assert journal.resolve(call, "did_not_happen", "I believe", None).now()
+    journal.complete(call, asked, receipt(cost_nanos=45)).now()
+    assert _balance(journal) == (45, 0, 0, 0)
+
+
+def test_a_call_is_held_in_the_period_in_which_it_begins(journal: Journal, clock: Clock) -> None:
+    """What was asked for before midnight, and comes to be written after it, is asked for anew."""
+    run = opened(journal, lease=1e6)
+    journal.ledger.set_budget(Budget("app", EVERY, "day", None)).now()
+    asked = _held(journal, run, ceiling_nanos=60, told=1)
+    clock.move(86_400)
+    assert journal.intend(asked).now() == Short()
+    assert journal.calls(run.id) == []
+    _intend(journal, _held(journal, run, ceiling_nanos=60, told=1))
+
+
+def test_a_call_that_ends_after_midnight_counts_in_the_day_before(
+    journal: Journal, clock: Clock
+) -> None:
+    """Also where the next day's balance is made after that."""
+    run = opened(journal, lease=1e6)
+    asked = _held(journal, run, ceiling_nanos=60)
+    call = _intend(journal, asked)
+    clock.move(86_400)
+    journal.complete(call, asked, receipt(cost_nanos=45)).now()
+    _intend(journal, _held(journal, run, key="b", ceiling_nanos=100))
+    assert _balance(journal) == (0, 100, 0, 0)
+
+
 def test_a_day_has_its_own_balance(journal: Journal, clock: Clock) -> None:
     """The next day begins at nothing; a receipt is settled in the day of its hold."""
     run = opened(journal, lease=1e6)

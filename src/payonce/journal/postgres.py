@@ -10,13 +10,13 @@ from typing import Any, TypeVar
 
 import psycopg
 
-from payonce.journal import fields, postgres_ledger, rows, spill
+from payonce.journal import fields, rows, spill
 from payonce.journal.begun import Begun
 from payonce.journal.fields import LOST, OUTLIVED, columns, writable
 from payonce.journal.forking import survives_fork
 from payonce.journal.ledger import Ledger
 from payonce.journal.payload import shrink, shrunk
-from payonce.journal.postgres_batch import Batch, Row, Rows
+from payonce.journal.postgres_batch import NOTHING, Batch, Row, Rows, Touches
 from payonce.journal.postgres_database import PostgresDatabase
 from payonce.journal.postgres_ledger import PostgresLedger
 from payonce.journal.postgres_url import PostgresUrl
@@ -70,7 +70,8 @@ class PostgresJournal:
         self._writer = Writer(self._database)
         self._spill = spill.SpillFolder(*url.spill)
         self._begun = Begun()
-        self.ledger: Ledger = PostgresLedger(self._write, self._all, self.now)
+        self._money = PostgresLedger(self._write, self._all, self.now)
+        self.ledger: Ledger = self._money
         survives_fork(self)
 
     def before_fork(self) -> None:
@@ -153,7 +154,8 @@ class PostgresJournal:
             self._begun.add(run.id, run.attempt, self._database.tables.made_anew)
             return run
 
-        return self._write([*own, *locked, *made, taking], read, durable=True)
+        touches = self._money.touches(run_id=None if seen is None else seen.id)
+        return self._write([*own, *locked, *made, taking], read, durable=True, touches=touches)
 
     def renew(self, run_id: int, attempt: int, lease: float) -> Write[bool]:
         given = {"run_id": run_id, "attempt": attempt, "lease": lease}
@@ -199,9 +201,7 @@ class PostgresJournal:
     # --- the life of a call --------------------------------------------------------------
 
     def intend(self, intent: Intent) -> Write[int | Short | None]:
-        of = (intent.run_id, intent.attempt)
-        read = partial(postgres_ledger.read_intent, intent)
-        return self._write(postgres_ledger.intent(intent), read, of=of)
+        return self._money.intend(intent)
 
     def complete(self, call_id: int, intent: Intent, receipt: Receipt) -> Write[None]:
         small, now = shrunk(receipt), self.now()
@@ -216,12 +216,15 @@ class PostgresJournal:
             _nothing,
             durable=True,
             of=(intent.run_id, intent.attempt),
+            touches=self._money.touches(call_id=call_id),
             otherwise=spilled,
         )
 
     def end(self, call_id: int, intent: Intent, state: CallState, reason: str) -> Write[None]:
         given = columns(intent) | {"state": state, "reason": writable(reason)}
-        return self._write([("end_call", given)], _nothing, of=(intent.run_id, intent.attempt))
+        of = (intent.run_id, intent.attempt)
+        touches = self._money.touches(call_id=call_id)
+        return self._write([("end_call", given)], _nothing, of=of, touches=touches)
 
     def reject(self, call_id: int, reason: str) -> Write[None]:
         given = {"call_id": call_id, "reason": writable(reason)}
@@ -261,11 +264,13 @@ class PostgresJournal:
         durable: bool = False,
         of: tuple[int, int] | None = None,
         locks: bool = False,
+        touches: Touches = NOTHING,
         otherwise: Callable[[BaseException], T] | None = None,
     ) -> Write[T]:
         """One write: named statements with what they are given, and how to read their rows.
 
-        `of` is the attempt that writes; `locks` bounds the time that it waits for a locked row.
+        `of` is the attempt that writes; `locks` bounds the time that it waits for a locked row;
+        `touches` are the balances that it moves.
         """
 
         def write(batch: Batch) -> Pending:
@@ -276,8 +281,8 @@ class PostgresJournal:
             asked = [(tables.queries[name], _plain(more | given)) for name, given in statements]
             if locks:
                 asked.insert(0, (_LOCK_TIMEOUT, {"most": f"{self._patience:.3f}s"}))
-                return batch.add(asked, lambda found: read(found[1:]))
-            return batch.add(asked, read)
+                return batch.add(asked, lambda found: read(found[1:]), touches)
+            return batch.add(asked, read, touches)
 
         return self._writer.write(write, durable=durable, otherwise=otherwise)
 

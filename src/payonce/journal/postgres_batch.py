@@ -7,23 +7,47 @@ however many writes have waited for it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from psycopg import Connection, Error
 
 from payonce.journal.writer import Pending
+from payonce.money import Claim
 
 Row = dict[str, Any]
 Statement = tuple[str, Mapping[str, Any]]
 Rows = list[list[Row]]
 
 
-class _Step:
-    """One write: its statements, and how to read its value from the rows that they return."""
+@dataclass(frozen=True, slots=True)
+class Touches:
+    """Which balances a write will move: those of its claims, of a call, of a run's calls.
 
-    def __init__(self, statements: Sequence[Statement], read: Callable[[Rows], Any]) -> None:
-        self.statements, self._read = statements, read
+    `makes` is for a write that may make new ones.
+    """
+
+    claims: tuple[Claim, ...] = ()
+    currency: str = ""
+    call_id: int | None = None
+    run_id: int | None = None
+    makes: bool = False
+
+
+NOTHING = Touches()
+
+
+class _Step:
+    """One write: its statements, and how to read its value from the rows that they return.
+
+    `touches` says what it will lock.
+    """
+
+    def __init__(
+        self, statements: Sequence[Statement], read: Callable[[Rows], Any], touches: Touches
+    ) -> None:
+        self.statements, self._read, self.touches = statements, read, touches
         self._rows: Rows = []
         self._error: Error | None = None
 
@@ -48,15 +72,27 @@ class _Step:
 
 
 class Batch:
-    """What one commit is made of; `soft` lets the commit not wait for the disk."""
+    """What one commit is made of; `soft` lets the commit not wait for the disk.
 
-    def __init__(self, connection: Connection[Row], *, soft: bool) -> None:
-        self.connection, self.soft = connection, soft
+    `locks` makes statements that lock what its writes touch before the first of them, in the order
+    of all commits: the writes alone would do so each in an order of its own.
+    """
+
+    def __init__(
+        self,
+        connection: Connection[Row],
+        locks: Callable[[Sequence[Touches]], Iterable[Statement]],
+        *,
+        soft: bool,
+    ) -> None:
+        self.connection, self.soft, self._locks = connection, soft, locks
         self._steps: list[_Step] = []
 
-    def add(self, statements: Sequence[Statement], read: Callable[[Rows], Any]) -> Pending:
+    def add(
+        self, statements: Sequence[Statement], read: Callable[[Rows], Any], touches: Touches
+    ) -> Pending:
         """Take a write along; its value is there once the batch is carried out."""
-        step = _Step(statements, read)
+        step = _Step(statements, read, touches)
         self._steps.append(step)
         return Pending(step.value)
 
@@ -87,6 +123,8 @@ class Batch:
             steps[0].take(steps[0].send(self.connection))
             return
         with self.connection.pipeline():
+            for sql, given in self._locks([step.touches for step in steps]):
+                self.connection.execute(sql, given, binary=True)
             sent = [step.send(self.connection) for step in steps]
         for step, cursors in zip(steps, sent, strict=True):
             step.take(cursors)

@@ -14,6 +14,7 @@ import select
 import threading
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -23,6 +24,7 @@ from psycopg.rows import dict_row
 from psycopg.types.numeric import Int8BinaryDumper, Int8Dumper
 
 from payonce.errors import ConfigError
+from payonce.journal import postgres_ledger
 from payonce.journal.postgres_batch import Batch, Row
 from payonce.journal.postgres_tables import Tables
 from payonce.journal.postgres_url import PostgresUrl
@@ -96,7 +98,8 @@ class PostgresDatabase:
         if self._writing is None or not _is_live(self._writing):
             self._drop()
             self._writing = self._opened()
-        return Batch(self._writing, soft=not durable)
+        locks = partial(postgres_ledger.locks, self.tables.queries)
+        return Batch(self._writing, locks, soft=not durable)
 
     def commit(self, batch: Batch) -> None:
         """Carry the batch out."""

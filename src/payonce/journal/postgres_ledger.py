@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from payonce.journal import fields, rows
 from payonce.journal.fields import LOST, columns
 from payonce.journal.ledger import Told
-from payonce.journal.postgres_batch import Row, Rows
+from payonce.journal.postgres_batch import NOTHING, Row, Rows, Statement, Touches
 from payonce.journal.writer import Write
 from payonce.model import Intent
-from payonce.money import Balance, Budget, Entry, Short
+from payonce.money import Balance, Budget, Claim, Entry, Short
 
 T = TypeVar("T")
+_MOST_KNOWN = 10_000
 Statements = list[tuple[str, dict[str, Any]]]
 
 
@@ -22,7 +24,13 @@ class Writes(Protocol):
     """How a journal does a write: named statements, and how to read their rows."""
 
     def __call__(
-        self, statements: Statements, read: Callable[[Rows], T], *, durable: bool = False
+        self,
+        statements: Statements,
+        read: Callable[[Rows], T],
+        *,
+        durable: bool = False,
+        of: tuple[int, int] | None = None,
+        touches: Touches = NOTHING,
     ) -> Write[T]:
         """The write, yet to be done."""
 
@@ -34,6 +42,8 @@ class PostgresLedger:
         self, write: Writes, read: Callable[..., list[Row]], now: Callable[[], float]
     ) -> None:
         self._write, self._all, self._now = write, read, now
+        self._there: set[tuple[str, ...]] = set()
+        self._holds = False
 
     def budgets(self) -> Told:
         found = self._all("budgets")
@@ -49,36 +59,105 @@ class PostgresLedger:
         return [rows.balance(row) for row in self._all("list_balances", **periods)]
 
     def expire(self) -> Write[None]:
-        return self._write([("expire_holds", {"reason": LOST})], _nothing)
+        statements = [("lock_dead_holds", {}), ("expire_holds", {"reason": LOST})]
+        return self._write(statements, _nothing)
 
     def entries(self, run_id: int) -> list[Entry]:
         return [rows.entry(row) for row in self._all("entries_of_run", run_id=run_id)]
 
+    def intend(self, asked: Intent) -> Write[int | Short | None]:
+        """Write an intent down, with what it is held for, where its budgets allow it.
 
-def intent(asked: Intent) -> Statements:
-    """The statements that write an intent down, with what it is held for."""
-    given = columns(asked)
-    if not asked.claims:
-        return [("add_intent", given)]
-    given |= {
-        "scopes": [claim.scope for claim in asked.claims],
-        "names": [claim.name for claim in asked.claims],
-        "pers": [claim.per for claim in asked.claims],
-        "periods": [claim.period for claim in asked.claims],
-        "sinces": [claim.since for claim in asked.claims],
-        "limits": [claim.nanos for claim in asked.claims],
+        A hold waits for the disk, as a bare intent does not: a server that crashes while calls are
+        in flight must not forget what they may cost.
+        """
+        of = (asked.run_id, asked.attempt)
+        if not asked.claims:
+            return self._write([("add_intent", columns(asked))], partial(_added, asked), of=of)
+        self._holds = True
+        new = [claim for claim in asked.claims if _name(asked, claim) not in self._there]
+        given = columns(asked) | _told(asked.claims)
+        making = [("add_balance", given | _told(new))] if new else []
+
+        def read(found: Rows) -> int | Short | None:
+            [row] = found[-1]
+            if row["call_id"] is None and not row["are_all"]:
+                self._there.clear()
+                return Short()
+            self._know(asked)
+            return _held(asked, row)
+
+        touches = Touches(
+            claims=asked.claims,
+            currency=asked.hold_currency,
+            makes=any(claim.scope != "run" for claim in new),
+        )
+        return self._write(
+            [*making, ("hold_intent", given)], read, durable=True, of=of, touches=touches
+        )
+
+    def touches(self, *, call_id: int | None = None, run_id: int | None = None) -> Touches:
+        """What the end of a call, or of all calls of a run, moves; nothing where none was held."""
+        return Touches(call_id=call_id, run_id=run_id) if self._holds else NOTHING
+
+    def _know(self, asked: Intent) -> None:
+        """Balances that are there need not be made; those of runs are too many to remember."""
+        if len(self._there) > _MOST_KNOWN:
+            self._there.clear()
+        self._there.update(_name(asked, c) for c in asked.claims if c.scope != "run")
+
+
+def locks(queries: Mapping[str, str], touched: Sequence[Touches]) -> Iterable[Statement]:
+    """What a commit locks before its first write; a write that is alone keeps the order itself."""
+    if any(touches.makes for touches in touched):
+        yield queries["lock_making"], {}
+    if len(touched) == 1 or all(touches == NOTHING for touches in touched):
+        return
+    claims = [(claim, touches.currency) for touches in touched for claim in touches.claims]
+    given = _told([claim for claim, _ in claims])
+    yield (
+        queries["lock_balances"],
+        given
+        | {
+            "currencies": [currency for _, currency in claims],
+            "calls": [t.call_id for t in touched if t.call_id is not None],
+            "runs": [t.run_id for t in touched if t.run_id is not None],
+        },
+    )
+
+
+def _told(claims: Sequence[Claim]) -> dict[str, Any]:
+    return {
+        "scopes": [claim.scope for claim in claims],
+        "names": [claim.name for claim in claims],
+        "pers": [claim.per for claim in claims],
+        "periods": [claim.period for claim in claims],
+        "sinces": [claim.since for claim in claims],
+        "limits": [claim.nanos for claim in claims],
+        "since": max((claim.since for claim in claims), default=0.0),
+        "until": min((c.until for c in claims if c.until is not None), default=None),
     }
-    return [("add_balance", given), ("hold_intent", given)]
 
 
-def read_intent(asked: Intent, found: Rows) -> int | Short | None:
-    """The new call's id; what there is too little of; or None: the lease is lost."""
+def _name(asked: Intent, claim: Claim) -> tuple[str, ...]:
+    return claim.scope, claim.name, claim.per, claim.period, asked.hold_currency
+
+
+def _added(asked: Intent, found: Rows) -> int | Short | None:
+    """The new call's id; what has been set since; or None: the lease is lost."""
     [row] = found[-1]
+    if row["call_id"] is not None:
+        return int(row["call_id"])
+    return None if row["version"] == asked.told else Short()
+
+
+def _held(asked: Intent, row: Row) -> int | Short | None:
+    """The same, or what there is too little of."""
     if row["call_id"] is not None:
         return int(row["call_id"])
     if row["version"] != asked.told:
         return Short()
-    if asked.claims and row["rest"] < row["wanted"]:
+    if row["rest"] < row["wanted"]:
         return Short(replace(rows.balance(row), limit=row["nanos"]), row["wanted"])
     return None
 

@@ -63,6 +63,8 @@ def add_intent(db: sqlite3.Connection, intent: Intent, now: float) -> int | Shor
         return Short()
     if not intent.claims:
         return _added(db, intent, None, now)
+    if not all(claim.holds_at(now) for claim in intent.claims):
+        return Short()
     found = [_balance(db, intent, claim) for claim in intent.claims]
     lately = None
     if intent.ceiling_nanos is None:

@@ -10,6 +10,7 @@
 --   add_intent   differs because it also does what budgets_version does there
 --   hold_intent  differs because it also does what find_balance, cost_lately, reserve and add_hold
 --                do there
+--   lock_making, lock_balances and lock_dead_holds differ because SQLite has one writer at a time
 --   lock_budgets differs because SQLite has one writer at a time anyway
 --   close_run    differs because it also does what close_attempt, doubt_open_calls,
 --                answer_delivery, set_drift and add_payload do there
@@ -480,33 +481,69 @@ UPDATE payonce_runs
 SET retry_at = coalesce(%(now)s::float8, extract(epoch FROM statement_timestamp())::float8)
 WHERE state = 'parked' AND wakes_on = 'budget';
 
+-- name: lock_making
+-- New balances are made by one transaction at a time: nobody waits for a name that somebody else has
+-- taken while that one waits for a lock of his. Differs because SQLite has one writer at a time anyway.
+SELECT pg_advisory_xact_lock(hashtextextended('payonce balances', 0));
+
+-- name: lock_balances
+-- All balances that the writes of one commit will move, in one order, so that two commits never wait
+-- for each other. Differs because SQLite has one writer at a time anyway.
+SELECT b.id FROM payonce_balances AS b
+WHERE b.id IN (
+    SELECT named.id
+    FROM unnest(%(scopes)s::text[], %(names)s::text[], %(pers)s::text[], %(periods)s::text[],
+        %(currencies)s::text[]) AS asked (scope, name, per, period, currency)
+    JOIN payonce_balances AS named ON named.scope = asked.scope AND named.name = asked.name
+        AND named.per = asked.per AND named.period = asked.period
+        AND named.currency = asked.currency
+    UNION ALL
+    SELECT holds.balance_id FROM payonce_holds AS holds
+    WHERE holds.call_id = ANY (%(calls)s::bigint[])
+    UNION ALL
+    SELECT holds.balance_id
+    FROM payonce_calls AS calls JOIN payonce_holds AS holds ON holds.call_id = calls.id
+    WHERE calls.run_id = ANY (%(runs)s::bigint[]))
+ORDER BY b.id
+FOR NO KEY UPDATE;
+
 -- name: add_balance
 -- A balance begins with what the ledger knows of its period. Differs because all limits of a call are
 -- given at once.
-INSERT INTO payonce_balances (scope, name, per, period, currency, limit_nanos, spent)
-SELECT asked.scope, asked.name, asked.per, asked.period, %(hold_currency)s, asked.nanos, coalesce((
-    SELECT sum(entries.nanos) FROM payonce_entries AS entries
-    WHERE asked.scope = 'run' AND entries.run_id = %(run_id)s AND entries.kind = 'settle'
-        AND entries.currency = %(hold_currency)s AND entries.at >= asked.since), (
-    SELECT sum(entries.nanos) FROM payonce_entries AS entries
-    WHERE asked.scope <> 'run' AND entries.at >= asked.since AND entries.kind = 'settle'
-        AND entries.currency = %(hold_currency)s
-        AND (asked.scope = 'app' OR (asked.scope = 'job' AND entries.job = asked.name)
-            OR (asked.scope = 'tenant' AND entries.tenant = asked.name))), 0)
+INSERT INTO payonce_balances (scope, name, per, period, currency, limit_nanos, spent, doubt)
+SELECT asked.scope, asked.name, asked.per, asked.period, %(hold_currency)s, asked.nanos,
+    coalesce(known.spent, 0), coalesce(known.doubt, 0)
 FROM unnest(%(scopes)s::text[], %(names)s::text[], %(pers)s::text[], %(periods)s::text[],
     %(sinces)s::float8[], %(limits)s::bigint[])
-    AS asked (scope, name, per, period, since, nanos)
+    AS asked (scope, name, per, period, since, nanos),
+LATERAL (
+    SELECT sum(nanos) FILTER (WHERE kind = 'settle')::bigint AS spent,
+        sum(nanos) FILTER (WHERE kind = 'doubt')::bigint AS doubt
+    FROM (
+        SELECT kind, nanos FROM payonce_entries
+        WHERE asked.scope = 'run' AND run_id = %(run_id)s AND currency = %(hold_currency)s
+            AND began >= asked.since
+        UNION ALL
+        SELECT kind, nanos FROM payonce_entries
+        WHERE asked.scope <> 'run' AND at >= asked.since AND currency = %(hold_currency)s
+            AND began >= asked.since
+            AND (asked.scope = 'app' OR (asked.scope = 'job' AND job = asked.name)
+                OR (asked.scope = 'tenant' AND tenant = asked.name))
+    ) AS entries
+) AS known
 WHERE NOT EXISTS (
     SELECT FROM payonce_balances AS b
     WHERE b.scope = asked.scope AND b.name = asked.name AND b.per = asked.per
         AND b.period = asked.period AND b.currency = %(hold_currency)s)
+ORDER BY asked.scope, asked.name, asked.per, asked.period
 ON CONFLICT (scope, name, per, period, currency) DO NOTHING;
 
 -- name: hold_intent
 -- An intent that budgets have a say in: their balances are locked in one order, so that nobody holds
--- what somebody else has, and the call is written down only where the amount is left of each. See
--- `reserve` in payonce.budget for what a call is held for whose ceiling is not known. Differs because one statement also does what budgets_version, find_balance, cost_lately,
--- reserve and add_hold do on SQLite.
+-- what somebody else has, and the call is written down only where the amount is left of each, and
+-- only in the periods that it is held in. See `reserve` in payonce.budget for what a call is held for
+-- whose ceiling is not known. Differs because one statement also does what budgets_version,
+-- find_balance, cost_lately, reserve and add_hold do on SQLite.
 WITH clock AS MATERIALIZED (
     SELECT coalesce(%(now)s::float8, extract(epoch FROM statement_timestamp())::float8) AS now
 ), told AS MATERIALIZED (
@@ -519,6 +556,10 @@ WITH clock AS MATERIALIZED (
         AND b.per = asked.per AND b.period = asked.period AND b.currency = %(hold_currency)s
     ORDER BY b.id
     FOR NO KEY UPDATE OF b
+), there AS MATERIALIZED (
+    SELECT count(*) = cardinality(%(limits)s::bigint[]) AND %(since)s::float8 <= clock.now
+        AND (%(until)s::float8 IS NULL OR clock.now < %(until)s::float8) AS are_all
+    FROM clock LEFT JOIN locked ON true GROUP BY clock.now
 ), lately AS MATERIALIZED (
     SELECT max(nanos) AS nanos FROM (
         SELECT nanos FROM payonce_entries
@@ -541,9 +582,9 @@ WITH clock AS MATERIALIZED (
     SELECT runs.id, runs.attempt, %(step_key)s, %(occurrence)s, %(send)s, %(name)s, %(source)s,
         %(parent_id)s::bigint, 'intended', %(model)s, %(idempotency_key)s, %(drift)s,
         clock.now, wanted.ceiling, wanted.nanos, %(hold_currency)s
-    FROM payonce_runs AS runs, clock, told, wanted, tightest
+    FROM payonce_runs AS runs, clock, told, there, wanted, tightest
     WHERE runs.id = %(run_id)s AND runs.attempt = %(attempt)s AND runs.state = 'running'
-        AND runs.lease_until > clock.now AND told.version = %(told)s
+        AND runs.lease_until > clock.now AND told.version = %(told)s AND there.are_all
         AND tightest.rest >= wanted.nanos
     RETURNING id, hold_nanos
 ), linked AS (
@@ -553,9 +594,24 @@ WITH clock AS MATERIALIZED (
     SET held = balances.held + added.hold_nanos, limit_nanos = locked.nanos
     FROM added, locked WHERE balances.id = locked.id
 )
-SELECT added.id AS call_id, told.version, wanted.nanos AS wanted, tightest.*,
-    CASE WHEN %(soft)s::boolean THEN set_config('synchronous_commit', 'off', true) END
-FROM told, wanted, tightest LEFT JOIN added ON true;
+SELECT added.id AS call_id, told.version, there.are_all, wanted.nanos AS wanted, tightest.*
+FROM told CROSS JOIN there
+LEFT JOIN tightest ON true LEFT JOIN wanted ON true LEFT JOIN added ON true;
+
+-- name: lock_dead_holds
+-- The balances of calls of attempts that are gone, in the order of all locks. Differs because SQLite
+-- has one writer at a time anyway.
+SELECT b.id FROM payonce_balances AS b
+WHERE b.id IN (
+    SELECT holds.balance_id
+    FROM payonce_holds AS holds
+    JOIN payonce_calls AS calls ON calls.id = holds.call_id
+    JOIN payonce_runs AS runs ON runs.id = calls.run_id
+    WHERE runs.state <> 'running' OR runs.attempt <> calls.attempt
+        OR runs.lease_until
+            <= coalesce(%(now)s::float8, extract(epoch FROM statement_timestamp())::float8))
+ORDER BY b.id
+FOR NO KEY UPDATE;
 
 -- name: expire_holds
 -- Calls of attempts that are gone are in doubt: their holds end, and nobody waits for them.

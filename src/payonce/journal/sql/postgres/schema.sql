@@ -135,7 +135,8 @@ CREATE TABLE payonce_claims (
 
 -- Append-only; an entry says all that sums are made by, for it outlives the run. nanos is NULL where
 -- a price is not known; held is what the entry adds to the sum of all that is reserved. A doubt that
--- has ended is taken back by an entry of its negative amount.
+-- has ended is taken back by an entry of its negative amount. A budget's day is that in which the
+-- call began, at began.
 CREATE TABLE payonce_entries (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     at double precision NOT NULL,
@@ -153,7 +154,8 @@ CREATE TABLE payonce_entries (
     model text,
     nanos bigint,
     currency text NOT NULL,
-    held bigint NOT NULL DEFAULT 0
+    held bigint NOT NULL DEFAULT 0,
+    began double precision NOT NULL
 );
 
 CREATE INDEX payonce_entries_by_time ON payonce_entries (at);
@@ -176,9 +178,9 @@ CREATE TABLE payonce_budgets (
     PRIMARY KEY (scope, name, per, currency)
 );
 
--- How much of a limit is used in a period ("2026-06-12", "2026-06", or "" for all time): what was
--- paid, what is reserved for calls in flight, what is in doubt. unpriced counts receipts of unknown
--- cost.
+-- How much of a limit is used in a period ("2026-06-12", "2026-06", or "" for all time): what the
+-- ledger says was paid and is in doubt, of all calls that began in it, and what is reserved for those
+-- in flight. unpriced counts receipts of unknown cost.
 CREATE TABLE payonce_balances (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     scope text NOT NULL,
@@ -194,7 +196,7 @@ CREATE TABLE payonce_balances (
     UNIQUE (scope, name, per, period, currency)
 ) WITH (fillfactor = 50);
 
--- Which balances a call in flight, or in doubt, is reserved in.
+-- Which balances a call in flight is reserved in.
 CREATE TABLE payonce_holds (
     call_id bigint NOT NULL,
     balance_id bigint NOT NULL,
@@ -203,7 +205,9 @@ CREATE TABLE payonce_holds (
 
 -- The hold of a call that may have been billed becomes a doubt of what that may have cost at most;
 -- what ends a doubt is booked on the day of the doubt, so that each day adds up. A second receipt in
--- one place is waste from the beginning.
+-- one place is waste from the beginning. A receipt and a doubt count in every balance that concerns
+-- the call, whether it was held or not: limits may be set while it is in flight. Balances are locked
+-- in one order.
 CREATE FUNCTION payonce_book() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 DECLARE
     was text := CASE TG_OP WHEN 'INSERT' THEN 'none' ELSE OLD.state END;
@@ -217,12 +221,15 @@ DECLARE
             WHERE first.run_id = NEW.run_id AND first.step_key = NEW.step_key
                 AND first.occurrence = NEW.occurrence AND first.id <> NEW.id
                 AND first.state = 'paid' AND first.rejected = 0);
+    began timestamp := to_timestamp(floor(NEW.started_at)) AT TIME ZONE 'UTC';
+    run record;
 BEGIN
+    SELECT job, key, tenant INTO run FROM payonce_runs WHERE id = NEW.run_id;
     INSERT INTO payonce_entries (at, kind, run_id, attempt, call_id, parent_id, job, key, tenant,
-        step, source, model, nanos, currency, held)
+        step, source, model, nanos, currency, held, began)
     SELECT booked.at, booked.kind, NEW.run_id, NEW.attempt, NEW.id, NEW.parent_id,
-        coalesce(runs.job, ''), coalesce(runs.key, ''), runs.tenant, NEW.name, NEW.source,
-        NEW.model, booked.nanos, booked.currency, booked.held
+        run.job, run.key, run.tenant, NEW.name, NEW.source,
+        NEW.model, booked.nanos, booked.currency, booked.held, NEW.started_at
     FROM (VALUES
         ('hold', was = 'none' AND NEW.hold_nanos IS NOT NULL, NEW.started_at, NEW.hold_nanos,
             NEW.hold_currency, NEW.hold_nanos),
@@ -236,21 +243,33 @@ BEGIN
             NEW.hold_currency, -was_held),
         ('doubt', doubts, NEW.ended_at, NEW.ceiling_nanos, NEW.hold_currency, 0)
     ) AS booked (kind, applies, at, nanos, currency, held)
-    LEFT JOIN payonce_runs AS runs ON runs.id = NEW.run_id
     WHERE booked.applies;
-    IF NEW.hold_nanos IS NOT NULL AND was <> NEW.state AND was <> 'none' THEN
+    IF NEW.state <> 'intended' AND NEW.state <> was THEN
+        WITH concerned AS MATERIALIZED (
+            SELECT b.id, b.currency, holds.call_id IS NOT NULL AS holding
+            FROM (VALUES ('app', '*'), ('job', run.job), ('tenant', run.tenant),
+                ('run', run.job || ' ' || run.key)) AS whose (scope, name)
+            JOIN payonce_balances AS b ON b.scope = whose.scope AND b.name = whose.name
+                AND b.period IN ('', to_char(began, 'YYYY-MM-DD'), to_char(began, 'YYYY-MM'))
+            LEFT JOIN payonce_holds AS holds ON holds.call_id = NEW.id AND holds.balance_id = b.id
+            WHERE holds.call_id IS NOT NULL OR settles OR doubts OR certain
+            ORDER BY b.id
+            FOR NO KEY UPDATE OF b
+        )
         UPDATE payonce_balances AS balances
-        SET held = held - was_held,
-            doubt = doubt + CASE WHEN doubts THEN 1 WHEN certain THEN -1 ELSE 0 END
-                * coalesce(NEW.ceiling_nanos, 0),
-            spent = spent + CASE WHEN settles AND NEW.currency = balances.currency
+        SET held = held - CASE WHEN concerned.holding THEN was_held ELSE 0 END,
+            doubt = doubt + CASE WHEN concerned.currency <> NEW.hold_currency THEN 0
+                WHEN doubts THEN coalesce(NEW.ceiling_nanos, 0)
+                WHEN certain THEN -coalesce(NEW.ceiling_nanos, 0) ELSE 0 END,
+            spent = spent + CASE WHEN settles AND NEW.currency = concerned.currency
                 THEN coalesce(NEW.cost_nanos, 0) ELSE 0 END,
-            unpriced = unpriced + CASE WHEN settles
-                AND (NEW.cost_nanos IS NULL OR NEW.currency <> balances.currency)
+            unpriced = unpriced + CASE WHEN settles AND NEW.hold_nanos IS NOT NULL
+                AND NEW.hold_currency = concerned.currency
+                AND (NEW.cost_nanos IS NULL OR NEW.currency <> concerned.currency)
                 THEN 1 ELSE 0 END
-        FROM payonce_holds AS holds
-        WHERE holds.call_id = NEW.id AND balances.id = holds.balance_id;
-        IF NEW.state IN ('paid', 'released') THEN
+        FROM concerned
+        WHERE balances.id = concerned.id;
+        IF was = 'intended' AND NEW.hold_nanos IS NOT NULL THEN
             DELETE FROM payonce_holds WHERE call_id = NEW.id;
         END IF;
     END IF;

@@ -314,15 +314,19 @@ UPDATE payonce_runs SET retry_at = :now WHERE state = 'parked' AND wakes_on = 'b
 
 -- name: add_balance
 -- A balance begins with what the ledger knows of its period.
-INSERT INTO payonce_balances (scope, name, per, period, currency, limit_nanos, spent)
-SELECT :scope, :name, :per, :period, :currency, :nanos, coalesce((
-    SELECT sum(nanos) FROM payonce_entries
-    WHERE :scope = 'run' AND run_id = :run_id AND kind = 'settle' AND currency = :currency
-        AND at >= :since), (
-    SELECT sum(nanos) FROM payonce_entries
-    WHERE :scope <> 'run' AND at >= :since AND kind = 'settle' AND currency = :currency
+INSERT INTO payonce_balances (scope, name, per, period, currency, limit_nanos, spent, doubt)
+SELECT :scope, :name, :per, :period, :currency, :nanos,
+    coalesce(sum(nanos) FILTER (WHERE kind = 'settle'), 0),
+    coalesce(sum(nanos) FILTER (WHERE kind = 'doubt'), 0)
+FROM (
+    SELECT kind, nanos FROM payonce_entries
+    WHERE :scope = 'run' AND run_id = :run_id AND currency = :currency AND began >= :since
+    UNION ALL
+    SELECT kind, nanos FROM payonce_entries
+    WHERE :scope <> 'run' AND at >= :since AND currency = :currency AND began >= :since
         AND (:scope = 'app' OR (:scope = 'job' AND job = :name)
-            OR (:scope = 'tenant' AND tenant = :name))), 0)
+            OR (:scope = 'tenant' AND tenant = :name)))
+WHERE true
 ON CONFLICT (scope, name, per, period, currency) DO NOTHING;
 
 -- name: find_balance

@@ -132,7 +132,8 @@ CREATE TABLE payonce_claims (
 
 -- Append-only; an entry says all that sums are made by, for it outlives the run. nanos is NULL where
 -- a price is not known; held is what the entry adds to the sum of all that is reserved. A doubt that
--- has ended is taken back by an entry of its negative amount.
+-- has ended is taken back by an entry of its negative amount. A budget's day is that in which the
+-- call began, at began.
 CREATE TABLE payonce_entries (
     id INTEGER PRIMARY KEY,
     at REAL NOT NULL,
@@ -150,7 +151,8 @@ CREATE TABLE payonce_entries (
     model TEXT,
     nanos INTEGER,
     currency TEXT NOT NULL,
-    held INTEGER NOT NULL DEFAULT 0
+    held INTEGER NOT NULL DEFAULT 0,
+    began REAL NOT NULL
 ) STRICT;
 
 CREATE INDEX payonce_entries_by_time ON payonce_entries (at);
@@ -173,9 +175,9 @@ CREATE TABLE payonce_budgets (
     PRIMARY KEY (scope, name, per, currency)
 ) STRICT, WITHOUT ROWID;
 
--- How much of a limit is used in a period ("2026-06-12", "2026-06", or "" for all time): what was
--- paid, what is reserved for calls in flight, what is in doubt. unpriced counts receipts of unknown
--- cost.
+-- How much of a limit is used in a period ("2026-06-12", "2026-06", or "" for all time): what the
+-- ledger says was paid and is in doubt, of all calls that began in it, and what is reserved for those
+-- in flight. unpriced counts receipts of unknown cost.
 CREATE TABLE payonce_balances (
     id INTEGER PRIMARY KEY,
     scope TEXT NOT NULL,
@@ -191,7 +193,7 @@ CREATE TABLE payonce_balances (
     UNIQUE (scope, name, per, period, currency)
 ) STRICT;
 
--- Which balances a call in flight, or in doubt, is reserved in.
+-- Which balances a call in flight is reserved in.
 CREATE TABLE payonce_holds (
     call_id INTEGER NOT NULL,
     balance_id INTEGER NOT NULL,
@@ -204,10 +206,10 @@ CREATE VIEW payonce_booking AS SELECT at, kind, call_id, nanos, currency, held F
 CREATE TRIGGER payonce_book INSTEAD OF INSERT ON payonce_booking
 BEGIN
     INSERT INTO payonce_entries (at, kind, run_id, attempt, call_id, parent_id, job, key, tenant,
-        step, source, model, nanos, currency, held)
+        step, source, model, nanos, currency, held, began)
     SELECT NEW.at, NEW.kind, calls.run_id, calls.attempt, calls.id, calls.parent_id, runs.job,
         runs.key, runs.tenant, calls.name, calls.source, calls.model, NEW.nanos, NEW.currency,
-        NEW.held
+        NEW.held, calls.started_at
     FROM payonce_calls AS calls JOIN payonce_runs AS runs ON runs.id = calls.run_id
     WHERE calls.id = NEW.call_id;
 END;
@@ -221,7 +223,8 @@ END;
 
 -- The hold of a call that may have been billed becomes a doubt of what that may have cost at most;
 -- what ends a doubt is booked on the day of the doubt, so that each day adds up. A second receipt in
--- one place is waste from the beginning.
+-- one place is waste from the beginning. A receipt and a doubt count in every balance that concerns
+-- the call, whether it was held or not: limits may be set while it is in flight.
 CREATE TRIGGER payonce_calls_state AFTER UPDATE OF state ON payonce_calls
 WHEN NEW.state <> OLD.state
 BEGIN
@@ -247,15 +250,25 @@ BEGIN
     SELECT NEW.ended_at, 'doubt', NEW.id, NEW.ceiling_nanos, NEW.hold_currency, 0
     WHERE NEW.state = 'in_doubt';
     UPDATE payonce_balances
-    SET held = held - CASE WHEN OLD.state = 'intended' THEN NEW.hold_nanos ELSE 0 END,
-        doubt = doubt + ((NEW.state = 'in_doubt') - (OLD.state = 'in_doubt'))
-            * coalesce(NEW.ceiling_nanos, 0),
+    SET doubt = doubt + CASE WHEN currency = NEW.hold_currency
+            THEN ((NEW.state = 'in_doubt') - (OLD.state = 'in_doubt'))
+                * coalesce(NEW.ceiling_nanos, 0) ELSE 0 END,
         spent = spent + CASE WHEN NEW.state = 'paid' AND NEW.currency = currency
             THEN coalesce(NEW.cost_nanos, 0) ELSE 0 END,
-        unpriced = unpriced + (NEW.state = 'paid'
+        unpriced = unpriced + (NEW.state = 'paid' AND NEW.hold_nanos IS NOT NULL
+            AND NEW.hold_currency = currency
             AND (NEW.cost_nanos IS NULL OR NEW.currency <> currency))
-    WHERE id IN (SELECT balance_id FROM payonce_holds WHERE call_id = NEW.id);
-    DELETE FROM payonce_holds WHERE call_id = NEW.id AND NEW.state IN ('paid', 'released');
+    WHERE (scope, name) IN (
+        SELECT 'app', '*'
+        UNION ALL SELECT 'job', job FROM payonce_runs WHERE id = NEW.run_id
+        UNION ALL SELECT 'tenant', tenant FROM payonce_runs WHERE id = NEW.run_id
+        UNION ALL SELECT 'run', job || ' ' || key FROM payonce_runs WHERE id = NEW.run_id)
+    AND period IN ('', strftime('%Y-%m-%d', CAST(NEW.started_at AS INTEGER), 'unixepoch'),
+        strftime('%Y-%m', CAST(NEW.started_at AS INTEGER), 'unixepoch'));
+    UPDATE payonce_balances SET held = held - NEW.hold_nanos
+    WHERE OLD.state = 'intended'
+        AND id IN (SELECT balance_id FROM payonce_holds WHERE call_id = NEW.id);
+    DELETE FROM payonce_holds WHERE call_id = NEW.id AND OLD.state = 'intended';
 END;
 
 -- A rejected receipt is waste, of the day on which it was paid.
