@@ -28,14 +28,16 @@ def hold(outcome: Outcome, journal: Journal, store: Store) -> dict[str, int]:
     about = str(outcome.attack)
     runs = [summary.run for summary in journal.runs(RunFilter(limit=1_000_000))]
     assert len(runs) == outcome.attack.runs, about
-    billed = Counter(call.label for call in outcome.bill)
+    billed: defaultdict[str, list[int]] = defaultdict(list)
+    for line in outcome.bill:
+        billed[line.label].append(line.cost_nanos)
     counts: Counter[str] = Counter()
     for run in runs:
         where = f"{about}: {run.job} {run.key}"
         calls, attempts = journal.calls(run.id), journal.history(run.id).attempts
         _every_run_ends(run, where)
         for label, step in _by_label(run, calls).items():
-            _each_bill_is_accounted_for(step, billed.pop(label, 0), f"{about}: {run.job} {label}")
+            _each_bill_is_accounted_for(step, billed.pop(label, []), f"{about}: {run.job} {label}")
             _twice_only_where_it_was_in_doubt(step, attempts, f"{about}: {run.job} {label}")
         counts["starved"] += _one_doubt_per_crash_and_lane(run, calls, attempts, outcome, where)
         _all_hear_the_same(run, outcome, where)
@@ -70,13 +72,15 @@ def _by_label(run: Run, calls: Sequence[Call]) -> dict[str, list[Call]]:
     return {f"{run.key}-{captured.get(id(s), s[0].name)}": s for s in steps.values()}
 
 
-def _each_bill_is_accounted_for(step: Sequence[Call], billed: int, where: str) -> None:
-    receipts = sum(call.state is CallState.PAID for call in step)
+def _each_bill_is_accounted_for(step: Sequence[Call], billed: Sequence[int], where: str) -> None:
+    """Each receipt has the amount of a line of the bill, to the nano; what is over is in doubt."""
+    receipts = [call.cost_nanos for call in step if call.state is CallState.PAID]
     doubts = sum(call.state in _OPEN for call in step)
-    told = f"{where}: billed {billed}, {receipts} receipts, {doubts} in doubt"
-    assert receipts <= billed <= receipts + doubts, told
+    told = f"{where}: billed {billed}, receipts {receipts}, {doubts} in doubt"
+    assert len(receipts) <= len(billed) <= len(receipts) + doubts, told
+    assert not Counter(receipts) - Counter(billed), told
     if step[0].name == "charge":
-        assert billed <= 1, told
+        assert len(billed) <= 1, told
 
 
 def _twice_only_where_it_was_in_doubt(

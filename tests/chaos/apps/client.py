@@ -7,6 +7,9 @@ from urllib.parse import urlsplit
 
 import crash
 
+USED = {}
+"""The usage of each answer by its text, which no two share, until its cost was asked for."""
+
 
 def ask(prompt: str) -> str:
     """The model's answer; each is billed."""
@@ -30,7 +33,10 @@ def ask(prompt: str) -> str:
         connection.close()
     if response.status != 200:
         raise Refused(response.status)
-    return json.loads(text)["output"][-1]["content"][0]["text"]
+    answer = json.loads(text)
+    said = answer["output"][-1]["content"][0]["text"]
+    USED[said] = answer["usage"]
+    return said
 
 
 class Refused(Exception):

@@ -12,15 +12,24 @@ from typing import Any
 
 import crash
 import openai
-from client import ask
+from client import USED, ask
 
-from payonce import Payonce
+from payonce import Money, Payonce
+from payonce.testing.prices import tell
 
 PARTS = ("one", "two", "three")
 _STORE = os.environ["PAYONCE_STORE"]
 
 app = Payonce(version="1", lease=float(os.environ.get("LEASE", "30")))
 app.capture()
+tell(app.prices)
+
+
+def cost(text: str) -> Money:
+    """What a text cost, by the usage that came with it and the provider's prices."""
+    known = app.prices.cost("openai", "gpt-5", USED.pop(text), at=0)
+    assert known is not None
+    return known
 
 
 def text(course: str, part: str) -> str:
@@ -33,11 +42,11 @@ async def atext(course: str, part: str) -> str:
     return await asyncio.to_thread(text, course, part)
 
 
-write = {part: app.step(name=part, in_doubt="retry")(text) for part in PARTS}
-awrite = {part: app.step(name=part, in_doubt="retry")(atext) for part in PARTS}
+write = {part: app.step(name=part, in_doubt="retry", cost=cost)(text) for part in PARTS}
+awrite = {part: app.step(name=part, in_doubt="retry", cost=cost)(atext) for part in PARTS}
 
 
-@app.step(name="charge")
+@app.step(name="charge", cost=cost)
 def charge(course: str) -> str:
     """What may not be repeated while it is in doubt."""
     return text(course, "charge")
