@@ -19,6 +19,7 @@ from tests.journal.stores import Clock, Store
 
 from payonce.journal.protocol import Journal, RunFilter
 from payonce.model import CallState, Delivery, Kind, RunState, World
+from payonce.money import Money
 
 
 def test_a_first_opening_makes_the_run(journal: Journal) -> None:
@@ -262,6 +263,23 @@ def test_a_list_of_runs_counts(journal: Journal) -> None:
     [summary] = journal.runs(RunFilter())
     counts = (summary.deliveries, summary.paid, summary.in_doubt, summary.rejected)
     assert counts == (2, 2, 1, 1)
+
+
+def test_a_list_of_runs_adds_up_money(journal: Journal) -> None:
+    """Each currency is a sum of its own; calls of unknown cost are counted apart, parents never."""
+    run = opened(journal)
+    outer = intended(journal, run, "outer")
+    euros = {"cost_nanos": 5, "currency": "EUR"}
+    for step, cost in zip(
+        "abcd", ({"cost_nanos": 10**15 + 1}, {"cost_nanos": 2}, euros, {}), strict=True
+    ):
+        call_id = intended(journal, run, step, parent_id=outer)
+        journal.complete(call_id, intent_of(run, step, parent_id=outer), receipt(**cost)).now()
+    journal.complete(outer, intent_of(run, "outer"), receipt()).now()
+    intended(journal, run, "open")
+    [summary] = journal.runs(RunFilter())
+    assert summary.money == (Money(5, "EUR"), Money(10**15 + 3))
+    assert (summary.paid, summary.unpriced) == (4, 1)
 
 
 def test_an_attempt_knows_its_world(journal: Journal) -> None:

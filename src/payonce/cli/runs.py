@@ -30,7 +30,8 @@ def runs(
     """List runs, the last changed first.
 
     Each line has the run's state and key, how often it was delivered and attempted, how many of
-    its calls were paid for, are in doubt, or were paid for and rejected (wasted).
+    its calls were paid for and what they cost, how many are in doubt, or were paid for and
+    rejected (wasted).
 
     \b
     Examples:

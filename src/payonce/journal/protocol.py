@@ -27,7 +27,7 @@ from payonce.model import (
     Trouble,
     World,
 )
-from payonce.money import Short
+from payonce.money import Money, Short
 
 Resolution = Literal["happened", "did_not_happen", "pay_again"]
 Execute = Callable[[str, Mapping[str, Any]], int]
@@ -107,13 +107,19 @@ class RunFilter:
 
 @dataclass(frozen=True, slots=True)
 class RunSummary:
-    """A run with the counts that a list shows."""
+    """A run with the counts that a list shows.
+
+    `money` is what its calls cost, an amount for each currency; `unpriced` counts those paid calls
+    whose cost is not known.
+    """
 
     run: Run
     deliveries: int
     paid: int
     in_doubt: int
     rejected: int
+    money: tuple[Money, ...] = ()
+    unpriced: int = 0
 
 
 @dataclass(frozen=True, slots=True)

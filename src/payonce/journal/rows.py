@@ -22,7 +22,7 @@ from payonce.model import (
     WakesOn,
     World,
 )
-from payonce.money import Balance, Budget, Entry
+from payonce.money import Balance, Budget, Entry, Money
 
 
 class Row(Protocol):
@@ -79,13 +79,20 @@ def trouble(row: Row, *, prefix: str = "", last: str = "last") -> Trouble:
 
 def summary(row: Row) -> RunSummary:
     """A row of `list_runs`."""
+    costs = [cost.split(" ") for cost in (row["costs"] or "").split(",") if cost]
     return RunSummary(
         run=run(row),
         deliveries=row["deliveries"],
         paid=row["paid"],
         in_doubt=row["in_doubt"],
         rejected=row["rejected"],
+        money=tuple(sorted((Money(int(n), currency) for currency, n, _ in costs), key=_currency)),
+        unpriced=row["paid"] - sum(int(calls) for *_, calls in costs),
     )
+
+
+def _currency(money: Money) -> str:
+    return money.currency
 
 
 def call(row: Row) -> Call:

@@ -19,11 +19,11 @@ _SAID_AGAIN = {" is missing": " is still missing", " does not exist": " still do
 
 
 def runs_table(summaries: Sequence[RunSummary]) -> RenderableType:
-    """Runs with what was delivered, paid, wasted, and what is in doubt."""
+    """Runs with what was delivered, paid, what it cost, wasted, and what is in doubt."""
     return table(
-        "state,key,job,tenant,#attempts,#deliveries,#paid,#in doubt,#wasted,updated,reason",
+        "state,key,job,tenant,#attempts,#deliveries,#paid,#cost,#in doubt,#wasted,updated,reason",
         (_row(summary) for summary in summaries),
-        spare=("reason", "updated", "tenant", "attempts", "job"),
+        spare=("reason", "updated", "tenant", "attempts", "job", "wasted", "deliveries"),
     )
 
 
@@ -38,6 +38,7 @@ def _row(summary: RunSummary) -> list[str | Text]:
         str(run.attempt),
         str(summary.deliveries),
         str(summary.paid),
+        text.costs(summary.money, summary.unpriced),
         in_doubt,
         str(summary.rejected),
         text.clock(run.updated_at),
@@ -56,6 +57,8 @@ def run_row(summary: RunSummary) -> dict[str, Any]:
         "attempts": run.attempt,
         "deliveries": summary.deliveries,
         "paid_calls": summary.paid,
+        "money": {money.currency: money.amount for money in summary.money},
+        "unknown_price": summary.unpriced,
         "in_doubt": summary.in_doubt,
         "wasted": summary.rejected,
         "reason": run.reason,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -65,6 +65,14 @@ def cost(call: Call) -> str | None:
     if call.cost_nanos is None:
         return UNKNOWN
     return str(Money(call.cost_nanos, call.currency))
+
+
+def costs(money: Sequence[Money], unpriced: int) -> str:
+    """Amounts that are known, by currency, and how many calls there are beside them."""
+    parts = [str(each) for each in money]
+    if unpriced:
+        parts.append(f"{unpriced} {UNKNOWN}")
+    return " + ".join(parts)
 
 
 def state_of(call: Call) -> str:

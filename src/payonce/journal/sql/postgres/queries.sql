@@ -417,7 +417,12 @@ SELECT runs.*, NULL::text AS result_codec, NULL::bytea AS result_body,
         WHERE c.run_id = runs.id AND outer_.source = 'step' AND outer_.state = 'in_doubt'
             AND outer_.resolution IS NULL) AS in_doubt,
     (SELECT count(*) FROM payonce_calls AS c WHERE c.run_id = runs.id AND c.rejected = 1)
-        AS rejected
+        AS rejected,
+    (SELECT string_agg(sum.currency || ' ' || sum.nanos || ' ' || sum.calls, ',')
+     FROM (SELECT c.currency, sum(c.cost_nanos) AS nanos, count(*) AS calls
+           FROM payonce_calls AS c
+           WHERE c.run_id = runs.id AND c.state = 'paid' AND c.cost_nanos IS NOT NULL
+           GROUP BY c.currency) AS sum) AS costs
 FROM (
     SELECT * FROM payonce_runs
     WHERE (%(state)s::text IS NULL OR state = %(state)s)
@@ -438,7 +443,7 @@ WITH clock AS MATERIALIZED (
     SELECT coalesce(%(now)s::float8, extract(epoch FROM statement_timestamp())::float8) AS now
 )
 SELECT runs.*, NULL::text AS result_codec, NULL::bytea AS result_body, 0 AS deliveries, 0 AS paid,
-    0 AS in_doubt, 0 AS rejected
+    0 AS in_doubt, 0 AS rejected, NULL::text AS costs
 FROM payonce_runs AS runs CROSS JOIN clock
 WHERE runs.state IN ('parked', 'waiting', 'running') AND runs.job = %(job)s
     AND runs.id + 0 > %(after)s::bigint

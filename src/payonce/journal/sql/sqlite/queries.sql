@@ -259,7 +259,12 @@ SELECT runs.*, NULL AS result_codec, NULL AS result_body,
         WHERE c.run_id = runs.id AND outer_.source = 'step' AND outer_.state = 'in_doubt'
             AND outer_.resolution IS NULL) AS in_doubt,
     (SELECT count(*) FROM payonce_calls AS c WHERE c.run_id = runs.id AND c.rejected = 1)
-        AS rejected
+        AS rejected,
+    (SELECT group_concat(sum.currency || ' ' || sum.nanos || ' ' || sum.calls, ',')
+     FROM (SELECT c.currency, sum(c.cost_nanos) AS nanos, count(*) AS calls
+           FROM payonce_calls AS c
+           WHERE c.run_id = runs.id AND c.state = 'paid' AND c.cost_nanos IS NOT NULL
+           GROUP BY c.currency) AS sum) AS costs
 FROM (
     SELECT * FROM payonce_runs
     WHERE (:state IS NULL OR state = :state) AND (:job IS NULL OR job = :job)
@@ -276,7 +281,7 @@ ORDER BY runs.updated_at DESC, runs.id DESC;
 -- to come, for no queue has them, else once they are overdue. By state first, for most runs are
 -- done; the counts of a list are not needed.
 SELECT runs.*, NULL AS result_codec, NULL AS result_body, 0 AS deliveries, 0 AS paid, 0 AS in_doubt,
-    0 AS rejected
+    0 AS rejected, NULL AS costs
 FROM payonce_runs AS runs
 WHERE runs.state IN ('parked', 'waiting', 'running') AND runs.job = :job AND +runs.id > :after
     AND CASE WHEN runs.state = 'parked' THEN
