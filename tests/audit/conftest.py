@@ -2,4 +2,11 @@
 
 from __future__ import annotations
 
-from tests.demo.conftest import told as told
+import pytest
+from tests.demo.conftest import Told, run
+
+
+@pytest.fixture(scope="session")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Told:
+    """The whole story, kept."""
+    return run("--json", "--keep", tmp_path_factory.mktemp("demo") / "kept")

@@ -6,16 +6,16 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.audit.asking import audited, samples
+from tests.audit.asking import audited, samples, told
 from tests.demo.conftest import Told
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def unprotected(told: Told) -> Path:
+def unprotected(kept: Told) -> Path:
     """The folder of the app that had the accident."""
-    return told.folder / "unprotected"
+    return kept.folder / "unprotected"
 
 
 def test_the_storm_is_found_in_the_logs_alone(unprotected: Path) -> None:
@@ -29,8 +29,17 @@ def test_the_storm_is_found_in_the_logs_alone(unprotected: Path) -> None:
     assert storm["reason"] == 'column "outline" of table "courses" does not exist'
     assert storm["kind"] == "deterministic"
     assert "Cloud Tasks" in storm["spacing"]
-    assert "course-42: 21 deliveries" in found.out
-    assert "63 calls paid, 60 wasted" in found.out
+
+
+def test_the_first_sentence_is_the_answer(unprotected: Path) -> None:
+    """For people the first line has the task, its deliveries, the cause and what was wasted."""
+    code, out, err = told(*unprotected.iterdir())
+    assert (code, err) == (1, "")
+    first, *rest = out.splitlines()
+    assert first.startswith("Task course-42: 21 deliveries in ")
+    assert '(column "outline" of table "courses" does not exist)' in first
+    assert "63 calls paid, 60 wasted" in first
+    assert any("app.log: application log" in line for line in rest)
 
 
 def test_each_file_says_what_it_cannot_know(unprotected: Path) -> None:
@@ -61,10 +70,10 @@ def test_each_log_alone_tells_its_part(
     assert calls is not None or any("paid for" in text for text in storm["cannot_know"])
 
 
-def test_the_bill_has_the_money(told: Told, unprotected: Path) -> None:
+def test_the_bill_has_the_money(kept: Told, unprotected: Path) -> None:
     """With the provider's bill beside the app's log the storm has its cost, to the nano-dollar."""
-    story = json.loads(told.process.stdout)
-    found = audited(told.folder / "bills" / "unprotected.jsonl", unprotected / "app.log")
+    story = json.loads(kept.process.stdout)
+    found = audited(kept.folder / "bills" / "unprotected.jsonl", unprotected / "app.log")
     (storm,) = found.storms
     assert (storm["calls"], storm["wasted_calls"]) == (63, 60)
     assert storm["cost_usd"] == story["unprotected"]["cost_usd"]
@@ -72,11 +81,10 @@ def test_the_bill_has_the_money(told: Told, unprotected: Path) -> None:
     assert storm["calls_without_cost"] == 0
 
 
-def test_the_protected_app_had_no_storm(told: Told) -> None:
+def test_the_protected_app_had_no_storm(kept: Told) -> None:
     """What the app with payonce left has 21 deliveries, too, and nothing to complain of."""
-    found = audited(*(told.folder / "protected").iterdir())
+    found = audited(*(kept.folder / "protected").iterdir())
     assert (found.code, found.storms) == (0, [])
-    assert "No retry storm" in found.out
 
 
 def test_the_samples_have_one_storm() -> None:
@@ -106,4 +114,6 @@ def test_half_of_a_month_on_one_day_is_named_and_is_no_storm() -> None:
     (day,) = found.document["concentration"]
     assert (day["period"], day["measure"]) == ("2025-01-18", "input_tokens")
     assert round(day["share"], 3) == 0.479
-    assert "2025-01-18 holds 47.9 % of the input tokens of all 31 days" in found.out
+    code, out, _ = told(samples() / "openai_usage_completions_30d_real.json")
+    assert (code, out.splitlines()[0]) == (0, "No retry storm in 1 file (31 rows).")
+    assert "2025-01-18 holds 47.9 % of the input tokens of all 31 days" in out

@@ -11,12 +11,14 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 _IDS = r"x-cloudtasks-taskname|approximatereceivecount|celery_task_id|x-cloudtasks-taskretrycount"
 _RAISED = (
-    r"^(?:\[ERROR\] )?(?:[A-Za-z_]\w*\.)*[A-Za-z_]\w*(?:Error|Exception|Violation|Timeout|NotFound"
-    r"|DoesNotExist|UndefinedColumn|UndefinedTable|Exit|Refused|Unavailable)(?:: |$)"
+    r"^(?:\[ERROR\] )?(?:(?:[A-Za-z_]\w*\.)*\w*(?:Error|Exception|Violation|Timeout|NotFound|Exit"
+    r"|DoesNotExist|UndefinedColumn|UndefinedTable|Refused|Unavailable)|(?:[a-z_]\w*\.)+[A-Z]\w*)"
+    r"(?:: |$)"
 )
 IDS = rf"(?i){_IDS}"
 """Where an identity may stand outside of a record's message; for DuckDB."""
@@ -24,6 +26,7 @@ TEXTS = r'"(?:textPayload|message|msg|event|log|jsonPayload)"\s*:'
 """Whether a record has a message for people; for DuckDB."""
 TELLING = (
     rf"(?im){_IDS}|received task: |\] received|requestid: |http request: post|retrying request|"
+    r"\b(?:deleted|acknowledged|acked|finished|completed|succeeded|done)\b.{0,99}[:=]|"
     r"\"(?:post|put) [^ ]+ http/|\] (?:succeeded|retry|raised|failed|rejected)|"
     r"\btask(?:[_ -]?(?:id|name))?[ =:\"']+[^ ]{1,200} ?(?:retry|attempt|try|delivery)|"
     rf"(?-i:{_RAISED}|\b(?:ERROR|CRITICAL|FATAL)\b)"
@@ -33,8 +36,9 @@ TELLING = (
 _ID = r"[\w./:@+-]{1,500}"
 _SEPARATED = r"[\"'\\]*\s*[:=]\s*[\"'\\\[]*"
 _TIME = re.compile(
-    r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?: ?(?:Z|UTC|[+-]\d\d:?\d\d))?)"
-    r"|\[(\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4})\]"
+    r"(?P<seconds>\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)(?:[.,](?P<fraction>\d{1,9}))?"
+    r"(?P<zone> ?(?:Z|UTC|[+-]\d\d:?\d\d))?"
+    r"|(?P<access>\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4})"
 )
 _SCOPE = re.compile(r"\b(ForkPoolWorker-\d+|SpawnPoolWorker-\d+|ThreadPoolExecutor-\d+_\d+)\b")
 _RECEIVED = re.compile(
@@ -44,7 +48,7 @@ _CELERY = re.compile(
     rf"Task [\w.]+\[(?P<task>{_ID})\] (?P<how>succeeded|retry|raised unexpected|failed|rejected)"
     r"(?:[^:]{0,40}: (?P<text>.*))?", re.DOTALL
 )  # fmt: skip
-_BOUND = re.compile(r"[\w.]+[\[(](?P<task>[0-9a-f]{8}-[0-9a-f-]{27})[\])]")
+_BOUND = re.compile(r"[\[(](?P<task>[0-9a-f]{8}-[0-9a-f-]{27})[\])]")
 _COUNTED = re.compile(
     rf"\btask(?:[_ -]?(?:id|name))?[ =:\"']+(?P<task>{_ID}?)[\"']?[,;]? +"
     r"(?:retry|attempt|try|delivery)[ _-]?(?:count|number|no)?[ =:#\"']+(?P<number>\d{1,9})",
@@ -56,7 +60,13 @@ _SQS_COUNT = re.compile(rf"ApproximateReceiveCount{_SEPARATED}(\d{{1,9}})", re.I
 _SQS_ID = re.compile(
     rf"(?:message_?-?id|MessageDeduplicationId){_SEPARATED}(?P<task>{_ID})", re.IGNORECASE
 )
-_LAMBDA = re.compile(rf"^\W*(?P<how>START|END|REPORT) RequestId: (?P<task>{_ID})", re.MULTILINE)
+_LAMBDA = re.compile(rf"\b(?P<how>START|END|REPORT) RequestId: (?P<task>{_ID})")
+_WELL = re.compile(
+    r"\b(?:deleted|acknowledged|acked|finished|completed|succeeded|done)\b", re.IGNORECASE
+)
+_NAMED = re.compile(
+    rf"\b(?:message|task|job|run)[_ -]?(?:id|name|key)?{_SEPARATED}(?P<task>{_ID})", re.IGNORECASE
+)
 _ANSWERED = re.compile(
     r'"(?P<method>POST|PUT) (?P<url>\S{1,2000}) HTTP/[\d.]+"?[ ,]+(?P<status>\d{3})\b'
 )
@@ -95,23 +105,32 @@ class Event:
 
 def moment_in(line: str) -> int | None:
     """The time that a line starts with, in microseconds; without a zone it is taken as UTC."""
-    match = _TIME.search(line, 0, 200)
+    match = _TIME.match(line, line[:1] == "[") or _TIME.search(line, 0, 200)
     if match is None:
         return None
+    seconds, fraction, zone = match["seconds"], match["fraction"] or "", match["zone"] or ""
     try:
-        if match[2]:
-            found = datetime.strptime(match[2], "%d/%b/%Y:%H:%M:%S %z")
-        else:
-            text = match[1].replace(",", ".").replace(" UTC", "Z")
-            found = datetime.fromisoformat(text[:10] + "T" + text[11:].replace(" ", ""))
-    except ValueError:
+        start = _second(seconds, zone) if seconds else _access_second(match["access"])
+    except (ValueError, OverflowError):
         return None
-    return int((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp() * 1_000_000)
+    return start * 1_000_000 + int(fraction[:6].ljust(6, "0"))
+
+
+@lru_cache(64)
+def _second(text: str, zone: str) -> int:
+    zone = zone.strip().replace("UTC", "Z")
+    found = datetime.fromisoformat(f"{text[:10]}T{text[11:]}{zone}")
+    return int((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp())
+
+
+@lru_cache(64)
+def _access_second(text: str) -> int:
+    return int(datetime.strptime(text, "%d/%b/%Y:%H:%M:%S %z").timestamp())
 
 
 def scope_in(line: str) -> str | None:
     """The worker or thread that wrote a line, where it says so."""
-    match = _SCOPE.search(line, 0, 300)
+    match = _SCOPE.search(line, 0, 300) if "Pool" in line else None
     return match[1] if match else None
 
 
@@ -123,34 +142,39 @@ def task_in(line: str) -> str | None:
 
 def events(text: str) -> Iterator[Event]:
     """All that a line, or the text of a record, says."""
-    yield from _starts(text)
-    if match := _SENT.search(text):
+    if "HTTP Request: POST" in text and (match := _SENT.search(text)):
         yield from _call(match)
-    elif match := _ANSWERED.search(text):
+        return
+    yield from _starts(text)
+    if "HTTP/" in text and (match := _ANSWERED.search(text)):
         yield from _call(match) if _is_paid(match["url"]) else _end(match)
-    elif match := _CELERY.search(text):
+    elif "Task " in text and (match := _CELERY.search(text)):
         yield from _celery(match)
-    elif _RESENT.search(text):
+    elif "Retrying request" in text and _RESENT.search(text):
         yield Event("resend")
+    elif _WELL.search(text) and (match := _NAMED.search(text)):
+        yield Event("end", match["task"], failed=False, status="done")
     else:
         yield from _errors(text)
-    for match in _LAMBDA.finditer(text):
-        if match["how"] == "END":
-            yield Event("end", match["task"], "lambda")
+    if "RequestId: " in text:
+        for match in _LAMBDA.finditer(text):
+            if match["how"] == "END":
+                yield Event("end", match["task"], "lambda")
 
 
 def _starts(text: str) -> Iterator[Event]:
-    if match := _RECEIVED.search(text):
+    lowered = text.lower()
+    if "received" in lowered and (match := _RECEIVED.search(text)):
         yield Event("start", match["a"] or match["b"], "celery")
-    elif match := _HEADER.search(text):
+    elif "x-cloudtasks-taskname" in lowered and (match := _HEADER.search(text)):
         count = _HEADER_COUNT.search(text)
         yield Event("start", match["task"], "cloud-tasks", int(count[1]) if count else None)
-    elif match := _SQS_COUNT.search(text):
+    elif "approximatereceivecount" in lowered and (match := _SQS_COUNT.search(text)):
         if found := _SQS_ID.search(text):
             yield Event("start", found["task"], "sqs", int(match[1]), from_one=True)
-    elif match := _COUNTED.search(text):
+    elif "task" in lowered and (match := _COUNTED.search(text)):
         yield Event("start", match["task"].strip("\"',"), "queue", int(match["number"]))
-    elif (match := _LAMBDA.search(text)) and match["how"] == "START":
+    elif "START RequestId: " in text and (match := _LAMBDA.search(text)):
         yield Event("start", match["task"], "lambda")
 
 

@@ -16,6 +16,8 @@ from payonce.audit.log_lines import Event, events, host_of, moment_in, scope_in,
 
 _ERRORS, _BOUND = 4, 50_000
 _HTTP = ("cloud-tasks", "queue")
+_SILENT = ("cloud-tasks", "queue", "sqs")
+_NO_END = "no end was told"
 
 
 @dataclass(slots=True)
@@ -26,6 +28,7 @@ class _Attempt:
     number: int | None
     began: int | None
     trace: str | None
+    seen: int | None
     errors: int = 0
     ended: int | None = None
     failed: bool | None = None
@@ -45,15 +48,16 @@ class Story:
     _last: _Attempt | None = None
     _now: int | None = None
     _count: int = 0
+    _answers: bool = False
     _rows: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
     def read(self, at: int | None, trace: str | None, scope: str | None, text: str) -> int:
         """Read on; the number of rows that wait to be taken."""
         self._now = at or moment_in(text) or self._now
-        scope, named = scope or scope_in(text), task_in(text)
+        scope = scope or scope_in(text)
         trace = trace.rpartition("/")[2] if trace else None
         for event in events(text):
-            task = event.task or named
+            task = event.task or task_in(text)
             if event.kind == "start" and task is not None:
                 self._start(event, task, trace)
             if task is not None and scope is not None and task in self._open:
@@ -69,7 +73,7 @@ class Story:
     def end(self) -> None:
         """The log ends: what is at work still has no end, and failed if errors were told."""
         for attempt in list(self._open.values()):
-            self._close(attempt, attempt.errors > 0 or None, None)
+            self._close(attempt, attempt.errors > 0 or None, None, at=attempt.seen)
 
     def _start(self, event: Event, task: str, trace: str | None) -> None:
         number = event.count if event.count is None or event.from_one else event.count + 1
@@ -77,10 +81,13 @@ class Story:
         if before is not None:
             if event.queue != "celery" and number in (None, before.number):
                 return
-            self._close(before, True, "no end was told")
+            self._close(before, True, _NO_END, at=before.seen)
+        self._end_those_that_failed(event)
         self._count += 1
-        identity = f"{self.source}:{self._count}"
-        self._open[task] = _Attempt(identity, task, event.queue, number, self._now, trace)
+        identity = f"line:{self.source}:{self._count}"
+        self._open[task] = _Attempt(
+            identity, task, event.queue, number, self._now, trace, self._now
+        )
         self._last = None
         if trace is not None:
             self._traces[trace] = task
@@ -91,14 +98,16 @@ class Story:
         self, event: Event, task: str | None, trace: str | None, scope: str | None
     ) -> None:
         attempt = self._whose(task, trace, scope)
+        if attempt is not None:
+            attempt.seen = self._now
         match event.kind:
             case "call" | "resend":
                 self._add("calls", self._call(event, attempt, trace))
             case "error":
                 self._error(event, attempt or self._last, trace)
-            case "end" if event.task is not None:
-                if event.task in self._open:
-                    ended = self._open[event.task]
+            case "end" if task is not None:
+                if task in self._open:
+                    ended = self._open[task]
                     failed = ended.errors > 0 if event.failed is None else event.failed
                     self._close(ended, failed, event.status)
             case "end":
@@ -106,12 +115,15 @@ class Story:
 
     def _whose(self, task: str | None, trace: str | None, scope: str | None) -> _Attempt | None:
         for key in (task, self._traces.get(trace or ""), self._scopes.get(scope or "")):
-            if key is not None:
-                return self._open.get(key)
+            if key is not None and key in self._open:
+                return self._open[key]
+        if task is not None:
+            return None
         return next(iter(self._open.values())) if len(self._open) == 1 else None
 
     def _answered(self, event: Event, trace: str | None) -> None:
         """A web server's line ends the only delivery at work, or all once all are answered."""
+        self._answers = True
         working = [each for each in self._open.values() if each.queue in _HTTP]
         known = self._open.get(self._traces.get(trace or "", ""))
         if known is not None:
@@ -127,11 +139,28 @@ class Story:
             self._close(attempt, event.failed if same else None, event.status if same else None)
         self._pending.clear()
 
-    def _close(self, attempt: _Attempt, failed: bool | None, status: str | None) -> None:
-        attempt.ended, attempt.failed, attempt.status = self._now, failed, status
+    def _end_those_that_failed(self, event: Event) -> None:
+        """Where a log tells of no ends, a delivery with an error ends before the next begins."""
+        if self._answers or event.queue not in _SILENT:
+            return
+        for attempt in [each for each in self._open.values() if each.errors]:
+            self._close(attempt, True, _NO_END, at=attempt.seen)
+
+    def _close(
+        self,
+        attempt: _Attempt,
+        failed: bool | None,
+        status: str | None,
+        at: int | None = None,
+    ) -> None:
+        attempt.ended, attempt.failed, attempt.status = at or self._now, failed, status
         del self._open[attempt.task]
         self._last = attempt
-        row = {name: getattr(attempt, name) for name in _Attempt.__slots__ if name != "errors"}
+        row = {
+            name: getattr(attempt, name)
+            for name in _Attempt.__slots__
+            if name not in ("errors", "seen")
+        }
         self._add("deliveries", {"source": self.source, **row})
 
     def _call(self, event: Event, attempt: _Attempt | None, trace: str | None) -> dict[str, Any]:

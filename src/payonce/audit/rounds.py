@@ -22,6 +22,7 @@ _MANY = 5
 @dataclass(frozen=True, slots=True)
 class _Prompt:
     task: str | None
+    told_by: str
     source: int
     tenant: str | None
     print: str
@@ -42,7 +43,7 @@ class _Prompt:
 
 
 def prompts(store: Store, least: int, most: int) -> list[_Prompt]:
-    """Prompts that were paid at least so often, by task, source and tenant."""
+    """Prompts that were paid at least so often, by task, tenant and what tells of it."""
     return [_Prompt(*row) for row in store.rows("ask", "repeated", least=least, most=most)]
 
 
@@ -88,7 +89,7 @@ def _rounds(found: Sequence[_Prompt]) -> list[list[_Prompt]]:
 
 
 def _belongs(each: _Prompt, first: _Prompt) -> bool:
-    if (each.task, each.source, each.tenant) != (first.task, first.source, first.tenant):
+    if (each.task, each.told_by, each.tenant) != (first.task, first.told_by, first.tenant):
         return False
     if abs(each.count - first.count) > 1:
         return False

@@ -56,19 +56,19 @@ def _storm(store: Store, row: tuple[Any, ...]) -> Storm:
 
 
 def _add_calls(storm: Storm, rows: Iterable[tuple[Any, ...]]) -> None:
-    """The calls by the source that tells of the most; the money by the one that knows it."""
+    """The calls by what tells of the most; the money by what knows it."""
     told = sorted(rows, key=lambda row: (row[3], -(row[7])), reverse=True)
     if not told or not told[0][3]:
         storm.unknown.append("what it paid for: no file has calls that are surely this task's")
         return
-    source, how, _, storm.calls, storm.wasted, *_ = told[0]
-    storm.sources.add(source)
+    sources, how, _, storm.calls, storm.wasted, *_ = told[0]
+    storm.sources |= set(sources)
     storm.evidence.append(
         f"{counted(storm.calls or 0, 'paid call')} in "
         f"{counted(told[0][8], 'delivery', 'deliveries')}, {_HOW[how]}"
     )
     priced = max(told, key=lambda row: row[3] - row[7])
-    storm.sources.add(priced[0])
+    storm.sources |= set(priced[0])
     _, _, currency, calls, wasted, nanos, wasted_nanos, unknown, *_ = priced
     storm.tenant = storm.tenant or legible(priced[10])
     with_tokens = max(told, key=lambda row: row[11] or 0)
@@ -106,11 +106,11 @@ def storms_of_urls(
     """
     found = []
     for row in store.rows("ask", "times_of_urls", least=least, most=most):
-        url, source, queue, count, failed, done, first, last, begun, ended, status, revs = row
+        url, sources, queue, count, failed, done, first, last, begun, ended, status, revs = row
         same = [storm for storm in known if _is_at(storm, url)]
         if same and failed <= sum(storm.failed for storm in same) + len(same):
             for storm in same:
-                storm.sources.add(source)
+                storm.sources |= set(sources)
                 storm.revisions = storm.revisions or tuple(legible(r) or "" for r in revs or ())
                 storm.evidence.append(f"{failed:,} requests to it answered {status}")
             continue
@@ -120,7 +120,7 @@ def storms_of_urls(
         storm = Storm("url", legible(url) or "", count, failed, False, first, last, queue, url)
         storm.schedule, storm.url = schedule, legible(url)
         storm.revisions = tuple(legible(each) or "" for each in revs or ())
-        storm.sources.add(source)
+        storm.sources |= set(sources)
         storm.evidence.append(f"{failed:,} requests by a queue in a row answered {status}")
         storm.unknown += ["whether it is one task: the log has no task names", "what it paid for"]
         _add_rest(storm)

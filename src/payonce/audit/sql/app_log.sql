@@ -32,7 +32,7 @@ ORDER BY n;
 -- name: deliveries
 -- Deliveries that lines of a log told of, as they were put together.
 INSERT INTO deliveries
-SELECT r.source, r.id, r.task, r.queue, r.number, r.began, r.ended, r.failed, r.status, r.trace,
+SELECT r.source, 'lines', r.id, r.task, r.queue, r.number, r.began, r.ended, r.failed, r.status, r.trace,
        r.url, NULL, NULL
 FROM (SELECT unnest(from_json($rows, '[{"source":"INTEGER","id":"VARCHAR","task":"VARCHAR",
   "queue":"VARCHAR","number":"BIGINT","began":"BIGINT","ended":"BIGINT","failed":"BOOLEAN",
@@ -41,7 +41,7 @@ FROM (SELECT unnest(from_json($rows, '[{"source":"INTEGER","id":"VARCHAR","task"
 -- name: calls
 -- Calls that lines of a log told of, each with its delivery where it is clear which.
 INSERT INTO calls
-SELECT r.source, r.id, r.delivery, r.task, r.trace, r.began, r.provider, NULL, r.paid, NULL, NULL,
+SELECT r.source, 'lines', r.id, r.delivery, r.task, r.trace, r.began, r.provider, NULL, r.paid, NULL, NULL,
        NULL, NULL, NULL, NULL, r.resends
 FROM (SELECT unnest(from_json($rows, '[{"source":"INTEGER","id":"VARCHAR","delivery":"VARCHAR",
   "task":"VARCHAR","trace":"VARCHAR","began":"BIGINT","provider":"VARCHAR","paid":"BOOLEAN",

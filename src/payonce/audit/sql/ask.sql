@@ -1,17 +1,17 @@
 -- What is asked of all that was read. Each answer is short, whatever was read.
 
 -- name: storms
--- Tasks that failed again and again, by the source that knows of the most deliveries.
+-- Tasks that failed again and again, by what knows of the most deliveries.
 SELECT task, max(deliveries), max(failed), max(done), min(first), max(last),
        coalesce(max(queue) FILTER (queue != 'queue'), max(queue)), arg_max(url, length(url)),
-       max(tenant), list(DISTINCT source ORDER BY source),
+       max(tenant), list_sort(list_distinct(flatten(list(sources)))),
        list_sort(list_distinct(flatten(list(revisions) FILTER (revisions IS NOT NULL))))
 FROM outcomes GROUP BY task HAVING max(failed) >= $least ORDER BY max(failed) DESC, task LIMIT $most;
 
 -- name: calls_of
--- The calls of a task, by the source that tells of them; wasted are those of all deliveries but
+-- The calls of a task, by what tells of them; wasted are those of all deliveries but
 -- the one that was of use.
-SELECT p.source, p.how, p.currency, count(*) FILTER (p.paid),
+SELECT list(DISTINCT p.source), min(p.how), min(p.currency), count(*) FILTER (p.paid),
        count(*) FILTER (p.paid AND NOT coalesce(d.useful, false)),
        sum(p.nanos) FILTER (p.paid)::BIGINT,
        sum(p.nanos) FILTER (p.paid AND NOT coalesce(d.useful, false))::BIGINT,
@@ -20,15 +20,15 @@ SELECT p.source, p.how, p.currency, count(*) FILTER (p.paid),
        sum(p.tokens_in) FILTER (p.paid)::BIGINT, sum(p.tokens_out) FILTER (p.paid)::BIGINT
 FROM placed AS p JOIN (
   SELECT d.id, d.id = o.useful AS useful FROM deliveries AS d
-  JOIN outcomes AS o ON o.task = d.task AND o.source = d.source WHERE d.task = $task) AS d
+  JOIN outcomes AS o ON o.task = d.task AND o.told_by = d.told_by WHERE d.task = $task) AS d
   ON d.id = p.delivery
-GROUP BY ALL;
+GROUP BY p.told_by;
 
 -- name: times_of
--- When the deliveries of a task began and ended, by the source that has them over the longest time.
+-- When the deliveries of a task began and ended, as told of over the longest time.
 SELECT began, ended FROM deliveries
 WHERE task = $task AND began IS NOT NULL
-  AND source = (SELECT arg_max(source, last - first) FROM outcomes WHERE task = $task)
+  AND told_by = (SELECT arg_max(told_by, last - first) FROM outcomes WHERE task = $task)
 ORDER BY began LIMIT 2000;
 
 -- name: errors_of
@@ -43,21 +43,21 @@ WHERE text IS NOT NULL GROUP BY text ORDER BY count(*) DESC, length(text), text 
 
 -- name: times_of_urls
 -- Deliveries that no source names the task of, by address.
-SELECT url, source, queue, count(*), count(*) FILTER (failed), count(*) FILTER (NOT failed),
+SELECT url, list(DISTINCT source), queue, count(*), count(*) FILTER (failed), count(*) FILTER (NOT failed),
        min(began), max(coalesce(ended, began)), list(began ORDER BY began)[:2000],
        list(ended ORDER BY began)[:2000], mode(status),
        list(DISTINCT revision) FILTER (revision IS NOT NULL)
 FROM deliveries WHERE task IS NULL AND queue IS NOT NULL AND url IS NOT NULL AND began IS NOT NULL
-GROUP BY url, source, queue HAVING count(*) FILTER (failed) >= $least
+GROUP BY url, queue HAVING count(*) FILTER (failed) >= $least
 ORDER BY count(*) FILTER (failed) DESC, url LIMIT $most;
 
 -- name: repeated
 -- Prompts that were paid for again and again.
-SELECT task, source, tenant, print, count(*), min(began), max(began),
+SELECT task, told_by, min(source), tenant, print, count(*), min(began), max(began),
        list(began ORDER BY began)[:2000], any_value(model), sum(nanos)::BIGINT,
        coalesce(any_value(currency), 'USD'), count(*) FILTER (nanos IS NULL), arg_min(nanos, began)
 FROM placed WHERE paid AND print IS NOT NULL AND began IS NOT NULL
-GROUP BY task, source, tenant, print HAVING count(*) >= $least
+GROUP BY task, told_by, tenant, print HAVING count(*) >= $least
 ORDER BY count(*) DESC, min(began), print LIMIT $most;
 
 -- name: buckets

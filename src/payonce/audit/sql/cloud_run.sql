@@ -15,7 +15,7 @@ WHERE v[3] IS NOT NULL;
 -- name: deliveries
 -- A request is a delivery if a queue sent it; which task's, the log doesn't say.
 INSERT INTO deliveries
-SELECT $source, $source || ':' || n, NULL,
+SELECT $source, 'requests', 'request:' || $source || ':' || n, NULL,
        CASE WHEN v[4] = 'Google-Cloud-Tasks' THEN 'cloud-tasks'
             WHEN v[4] = 'Google-Cloud-Scheduler' THEN 'cloud-scheduler'
             WHEN contains(v[4], 'APIs-Google') OR contains(v[4], 'CloudPubSub') THEN 'pubsub'

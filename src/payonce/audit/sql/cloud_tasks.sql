@@ -14,7 +14,7 @@ FROM (SELECT n, line ->> ['$.jsonPayload.task', '$.timestamp', '$.jsonPayload.at
 -- name: answered
 -- An answer ends a delivery; it says when that began by its duration.
 INSERT INTO deliveries
-SELECT $source, $source || ':' || n, last_part(task), 'cloud-tasks', whole(v[1]),
+SELECT $source, 'cloud_tasks', 'tasks:' || $source || ':' || n, last_part(task), 'cloud-tasks', whole(v[1]),
        noted - coalesce(try_cast(try_cast(rtrim(v[2], 's') AS DOUBLE) * 1e6 AS BIGINT), 0), noted,
        v[3] IS DISTINCT FROM 'OK', v[3], NULL, regexp_replace(v[4], '^[A-Z]+ ', ''), NULL, NULL
 FROM (SELECT *, answered ->> ['$.dispatchCount', '$.attemptDuration', '$.status',
@@ -24,7 +24,7 @@ FROM (SELECT *, answered ->> ['$.dispatchCount', '$.attemptDuration', '$.status'
 -- name: dispatched
 -- A dispatch, which is a delivery of its own if no answer to it is found.
 INSERT INTO deliveries
-SELECT $source, $source || ':' || n, last_part(task), 'cloud-tasks dispatch', whole(v[1]), noted,
+SELECT $source, 'cloud_tasks', 'tasks:' || $source || ':' || n, last_part(task), 'cloud-tasks dispatch', whole(v[1]), noted,
        NULL, NULL, NULL, NULL, regexp_replace(v[2], '^[A-Z]+ ', ''), NULL, NULL
 FROM (SELECT *, dispatched ->> ['$.dispatchCount', '$.targetAddress'] AS v
       FROM staged WHERE why IS NULL AND dispatched IS NOT NULL AND answered IS NULL);

@@ -1,10 +1,27 @@
 -- What belongs together, over all files: calls and errors find their delivery, deliveries their task.
 
+-- name: calls_told_twice
+-- Exports overlap: what has the same id in the same kind of export is the same call.
+DELETE FROM calls WHERE told_by IN ('langfuse', 'litellm', 'otlp') AND rowid NOT IN (
+  SELECT min(rowid) FROM calls GROUP BY told_by, id);
+
+-- name: deliveries_told_twice
+-- The same of deliveries.
+DELETE FROM deliveries WHERE told_by != 'lines' AND rowid NOT IN (
+  SELECT min(rowid) FROM deliveries
+  GROUP BY told_by, queue, task, number, trace, url, began);
+
+-- name: ends_of_traces
+-- A trace ends with the last that it tells of.
+UPDATE deliveries SET ended = e.ended
+FROM (SELECT trace, max(ended) AS ended FROM ends GROUP BY trace) AS e
+WHERE deliveries.ended IS NULL AND deliveries.trace = e.trace;
+
 -- name: dispatches_that_were_answered
 -- A dispatch with an answer is the same delivery.
 DELETE FROM deliveries WHERE queue = 'cloud-tasks dispatch' AND rowid IN (
   SELECT d.rowid FROM deliveries AS d JOIN deliveries AS a
-    ON a.source = d.source AND a.task = d.task AND a.number IS NOT DISTINCT FROM d.number
+    ON a.task = d.task AND a.number IS NOT DISTINCT FROM d.number
    AND a.queue = 'cloud-tasks' WHERE d.queue = 'cloud-tasks dispatch');
 
 -- name: dispatches_without_an_answer
@@ -24,15 +41,21 @@ WHERE deliveries.task IS NULL AND deliveries.trace = t.trace;
 UPDATE deliveries SET failed = true
 WHERE failed IS NULL AND queue = 'langfuse' AND trace IN (SELECT trace FROM errors);
 
+-- name: working
+-- Of each task the deliveries as one teller has them: the one with the most, a log of lines if equal.
+CREATE TABLE working AS
+SELECT d.* FROM deliveries AS d
+JOIN (SELECT task, arg_max(told_by, 2 * n + (told_by = 'lines')::INTEGER) AS told_by
+      FROM (SELECT task, told_by, count(*) AS n FROM deliveries
+            WHERE task IS NOT NULL AND began IS NOT NULL GROUP BY task, told_by)
+      GROUP BY task) AS best ON best.task = d.task AND best.told_by = d.told_by
+WHERE d.began IS NOT NULL;
+
 -- name: windows
--- When a single task was at work: the shortest of what several sources tell of one delivery.
+-- When a single task was at work.
 CREATE TEMP TABLE windows AS
-WITH told AS (
-  SELECT task, arg_min({id: id, began: began, ended: ended}, ended - began) AS d
-  FROM deliveries WHERE task IS NOT NULL AND began IS NOT NULL AND ended >= began
-  GROUP BY task, coalesce(number::VARCHAR, id)),
-numbered AS (SELECT row_number() OVER () AS number, task, d.id AS id, d.began AS began,
-                    d.ended AS ended FROM told),
+WITH numbered AS (SELECT row_number() OVER () AS number, task, id, began, ended
+                  FROM working WHERE ended >= began),
 edges AS (SELECT began AS t, 1 AS step, number FROM numbered
           UNION ALL SELECT ended + 1, -1, number FROM numbered),
 swept AS (SELECT t, sum(step) OVER w AS at_work, sum(step * number) OVER w AS number,
@@ -45,8 +68,7 @@ WHERE s.at_work = 1 AND s.until > s.t;
 -- Calls whose trace is that of a delivery: the last that had begun then.
 CREATE TEMP TABLE by_trace AS
 SELECT c.rowid AS call, d.id AS delivery, d.task
-FROM calls AS c ASOF JOIN (SELECT * FROM deliveries
-                           WHERE trace IS NOT NULL AND task IS NOT NULL AND began IS NOT NULL) AS d
+FROM calls AS c ASOF JOIN (SELECT * FROM working WHERE trace IS NOT NULL) AS d
   ON c.trace = d.trace AND c.began >= d.began - 1000000
 WHERE c.delivery IS NULL AND c.trace IS NOT NULL AND c.began IS NOT NULL;
 
@@ -62,8 +84,7 @@ WHERE c.delivery IS NULL AND c.task IS NULL AND c.began < w.until
 -- Calls that name their task, made while that task was being worked on.
 CREATE TEMP TABLE by_task AS
 SELECT c.rowid AS call, d.id AS delivery, d.task
-FROM calls AS c ASOF JOIN (SELECT * FROM deliveries
-                           WHERE task IS NOT NULL AND began IS NOT NULL) AS d
+FROM calls AS c ASOF JOIN working AS d
   ON c.task = d.task AND c.began >= d.began - 1000000
 WHERE c.delivery IS NULL AND c.task IS NOT NULL
   AND c.rowid NOT IN (SELECT call FROM by_trace);
@@ -82,12 +103,13 @@ FROM calls AS c LEFT JOIN by_trace AS t ON t.call = c.rowid
                 LEFT JOIN by_time AS w ON w.call = c.rowid;
 
 -- name: outcomes
--- Of each task, in each source: its deliveries, and the one whose calls were of use.
+-- Of each task, by what tells of it: its deliveries, and the one whose calls were of use.
 CREATE TABLE outcomes AS
-SELECT task, source, count(*) AS deliveries, count(*) FILTER (failed) AS failed,
+SELECT task, told_by, list(DISTINCT source ORDER BY source) AS sources,
+       count(*) AS deliveries, count(*) FILTER (failed) AS failed,
        count(*) FILTER (NOT failed) AS done, min(began) AS first, max(coalesce(ended, began)) AS last,
        coalesce(arg_max(id, began) FILTER (NOT failed), arg_min(id, began)) AS useful,
        mode(queue) AS queue, mode(url) AS url, max(tenant) AS tenant,
        list(DISTINCT revision) FILTER (revision IS NOT NULL) AS revisions
 FROM deliveries WHERE task IS NOT NULL AND began IS NOT NULL
-GROUP BY task, source HAVING count(*) > 1;
+GROUP BY task, told_by HAVING count(*) > 1;

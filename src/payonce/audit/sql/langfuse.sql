@@ -26,7 +26,7 @@ FROM (SELECT n, CASE WHEN (line ->> '$.trace.id') IS NOT NULL THEN (line -> '$.t
 -- name: calls
 -- Generations and embeddings are calls; the input is the prompt. A cost of 0 is no price known.
 INSERT INTO calls
-SELECT $source, v[1], NULL, NULL, trace, began, NULL, coalesce(w[1], w[2], w[3]),
+SELECT $source, 'langfuse', v[1], NULL, NULL, trace, began, NULL, coalesce(w[1], w[2], w[3]),
        v[9] IS DISTINCT FROM 'ERROR',
        nullif(coalesce(spent(w[4]), spent(w[5]), spent(w[6]), spent(w[7]), spent(w[8])), 0), 'USD',
        coalesce(whole(w[9]), whole(w[10]), whole(w[11]), whole(w[12])),
@@ -40,6 +40,11 @@ FROM (SELECT *, line ->> ['$.model', '$.providedModelName', '$.provided_model_na
                           '$.input', '$.userId', '$.user_id'] AS w
       FROM staged WHERE why IS NULL AND upper(v[2]) IN ('GENERATION', 'EMBEDDING'));
 
+-- name: ends
+-- When each trace was last at work.
+INSERT INTO ends
+SELECT trace, max(coalesce(ended, began)) FROM staged WHERE why IS NULL AND v[2] != 'TRACE' GROUP BY trace;
+
 -- name: errors
 -- What an observation with the level ERROR says.
 INSERT INTO errors
@@ -50,7 +55,7 @@ WHERE why IS NULL AND v[9] = 'ERROR' AND coalesce(filled(v[10]), filled(v[11])) 
 -- name: deliveries
 -- A trace is one pass through the work; what it was given is what makes it the same again.
 INSERT INTO deliveries
-SELECT $source, $source || ':' || trace,
+SELECT $source, 'langfuse', 'trace:' || $source || ':' || trace,
        coalesce(filled(w[1]), filled(w[2]), filled(w[3]), filled(w[4]),
                 coalesce(filled(w[5]), 'trace') || ' of ' || left(md5(w[6]), 8)),
        'langfuse', NULL, began, NULL, NULL, NULL, trace, NULL,

@@ -16,7 +16,7 @@ FROM (SELECT n, line ->> ['$.request_id', '$.startTime', '$.spend', '$.model', '
 -- name: calls
 -- A cached or failed call was not paid; "Cache OFF" is no key.
 INSERT INTO calls
-SELECT $source, v[1], NULL,
+SELECT $source, 'litellm', v[1], NULL,
        coalesce(filled(m[1]), filled(m[2]), filled(m[3]), filled(m[4]), filled(m[5]), filled(m[6])),
        coalesce(filled(m[7]), filled(v[14])), began, filled(v[15]), filled(v[4]),
        coalesce(lower(v[6]), '') != 'true'

@@ -10,9 +10,9 @@ FROM (SELECT n, line ->> $paths AS v FROM incoming WHERE is_json);
 -- name: calls
 -- Each record is a call; one with an error or a bad status was not paid, unless it has a cost.
 INSERT INTO calls
-SELECT $source, $source || ':' || n,
+SELECT $source, 'mapped', $source || ':' || n,
        CASE WHEN v[11] IS NOT NULL AND v[2] IS NOT NULL
-            THEN concat_ws(':', $source, v[2], v[11]) END,
+            THEN concat_ws(':', 'mapped', $source, v[2], v[11]) END,
        last_part(filled(v[2])), filled(v[12]), began, NULL, filled(v[4]),
        coalesce(spent(v[3]) > 0, NOT coalesce(failed_status(v[7]), false)),
        spent(v[3]), currency_of(v[13]), whole(v[5]), whole(v[6]),
@@ -22,7 +22,7 @@ FROM staged WHERE why IS NULL;
 -- name: deliveries
 -- Records that have a task and the number of its attempt tell of deliveries, too.
 INSERT INTO deliveries
-SELECT $source, concat_ws(':', $source, v[2], v[11]), last_part(v[2]), 'queue', whole(v[11]),
+SELECT $source, 'mapped', concat_ws(':', 'mapped', $source, v[2], v[11]), last_part(v[2]), 'queue', whole(v[11]),
        min(began), max(began), bool_or(failed_status(v[7]) OR filled(v[8]) IS NOT NULL), max(v[7]),
        max(filled(v[12])), NULL, max(filled(v[10])), NULL
 FROM staged WHERE why IS NULL AND v[2] IS NOT NULL AND v[11] IS NOT NULL
@@ -31,6 +31,6 @@ GROUP BY v[2], v[11];
 -- name: errors
 -- What a record says went wrong.
 INSERT INTO errors
-SELECT $source, CASE WHEN v[11] IS NOT NULL THEN concat_ws(':', $source, v[2], v[11]) END,
+SELECT $source, CASE WHEN v[11] IS NOT NULL THEN concat_ws(':', 'mapped', $source, v[2], v[11]) END,
        last_part(filled(v[2])), filled(v[12]), began, filled(v[8])
 FROM staged WHERE why IS NULL AND filled(v[8]) IS NOT NULL;

@@ -13,6 +13,6 @@ FROM (SELECT n, line ->> ['$.at', '$.provider', '$.model', '$.prompt_sha', '$.in
 -- name: calls
 -- Each line is a call that was paid.
 INSERT INTO calls
-SELECT $source, $source || ':' || n, NULL, NULL, NULL, began, v[2], v[3], true, whole(v[7]), 'USD',
+SELECT $source, 'metered', $source || ':' || n, NULL, NULL, NULL, began, v[2], v[3], true, whole(v[7]), 'USD',
        whole(v[5]), whole(v[6]), v[4], NULL, NULL
 FROM staged WHERE why IS NULL;

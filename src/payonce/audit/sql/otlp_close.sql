@@ -3,7 +3,7 @@
 -- name: deliveries
 -- A span with a queue's header, or with a message's id, is a delivery.
 INSERT INTO deliveries
-SELECT source, source || ':' || trace || ':' || span, last_part(coalesce(a[1], a[2], a[3], a[4])),
+SELECT source, 'otlp', 'span:' || source || ':' || trace || ':' || span, last_part(coalesce(a[1], a[2], a[3], a[4])),
        CASE WHEN a[1] IS NOT NULL THEN 'cloud-tasks' WHEN a[2] IS NOT NULL THEN 'celery'
             ELSE coalesce(a[9], 'queue') END,
        whole(a[5]) + 1, began, ended,
@@ -26,7 +26,7 @@ FROM (SELECT *, attributes ->> ['$."http.request.header.x-cloudtasks-taskname"',
 -- name: calls
 -- A client's span of a model's answer; one inside of another stands for the same call.
 INSERT INTO calls
-SELECT c.source, coalesce(a[1], c.source || ':' || c.trace || ':' || c.span), NULL, NULL, c.trace,
+SELECT c.source, 'otlp', coalesce(a[1], c.source || ':' || c.trace || ':' || c.span), NULL, NULL, c.trace,
        c.began, coalesce(a[2], a[3]), coalesce(a[4], a[5]),
        NOT coalesce(c.failed, false) AND a[6] IS NULL,
        coalesce(spent(a[11]), spent(a[12]), spent(a[13])), 'USD',

@@ -34,13 +34,14 @@ CREATE MACRO last_part(t) AS
   CASE WHEN contains(t, '/tasks/') THEN regexp_extract(t, '/tasks/(.+)$', 1) ELSE t END;
 
 -- name: tables
--- What the formats fill: deliveries of tasks, calls that cost, errors, sums by period.
+-- What the formats fill: deliveries of tasks, calls that cost, errors, sums by period. What tells of
+-- a thing is in told_by, since one story may be spread over files, and two stories be in one.
 CREATE TABLE deliveries (
-  source INTEGER, id VARCHAR, task VARCHAR, queue VARCHAR, number BIGINT,
+  source INTEGER, told_by VARCHAR, id VARCHAR, task VARCHAR, queue VARCHAR, number BIGINT,
   began BIGINT, ended BIGINT, failed BOOLEAN, status VARCHAR, trace VARCHAR, url VARCHAR,
   tenant VARCHAR, revision VARCHAR);
 CREATE TABLE calls (
-  source INTEGER, id VARCHAR, delivery VARCHAR, task VARCHAR, trace VARCHAR, began BIGINT,
+  source INTEGER, told_by VARCHAR, id VARCHAR, delivery VARCHAR, task VARCHAR, trace VARCHAR, began BIGINT,
   provider VARCHAR, model VARCHAR, paid BOOLEAN, nanos BIGINT, currency VARCHAR,
   tokens_in BIGINT, tokens_out BIGINT, print VARCHAR, tenant VARCHAR, resends BIGINT);
 CREATE TABLE errors (
@@ -52,6 +53,7 @@ CREATE TABLE spans (
   source INTEGER, trace VARCHAR, span VARCHAR, parent VARCHAR, began BIGINT, ended BIGINT,
   name VARCHAR, attributes VARCHAR, failed BOOLEAN, message VARCHAR, tenant VARCHAR,
   exception_type VARCHAR, exception_message VARCHAR);
+CREATE TABLE ends (trace VARCHAR, ended BIGINT);
 CREATE TEMP TABLE incoming (n BIGINT, line VARCHAR, is_json BOOLEAN);
 CREATE TEMP TABLE staged (n BIGINT, why VARCHAR);
 CREATE TEMP TABLE marks (n BIGINT, why VARCHAR);
@@ -68,7 +70,8 @@ WHERE trim(line) != '';
 -- A table of text, each row as a line of JSON.
 CREATE OR REPLACE TEMP TABLE incoming AS
 SELECT row_number() OVER () + 1 AS n, to_json(t)::VARCHAR AS line, true AS is_json
-FROM read_csv($path, all_varchar = true, header = true, ignore_errors = true, store_rejects = true,
+FROM read_csv($path, all_varchar = true, header = true, quote = '"', escape = '"',
+               ignore_errors = true, store_rejects = true,
               null_padding = false, strict_mode = false, max_line_size = 33554432,
               buffer_size = 67108864, sample_size = 2000) AS t;
 
