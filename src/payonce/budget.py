@@ -11,6 +11,7 @@ from payonce.errors import ConfigError
 from payonce.model import Run
 from payonce.money import EVERY, Balance, Budget, Claim, Money, Per, Scope, Short
 
+CAUSE = "BudgetReached"
 LATELY = 2
 """A call that nobody knows the ceiling of is held for so many times what the dearest of the last
 calls of its step has cost. Ours: prompts of one step seldom differ more."""
@@ -54,6 +55,47 @@ def told(
     money = None if limit is None else Money.parse(limit)
     nanos = None if money is None else money.nanos
     return Budget(scope, name, cast(Per, per), nanos, currency if money is None else money.currency)
+
+
+def fingerprint(rule: Budget) -> str:
+    """What the runs have in common that a limit has parked, whosever limit that is."""
+    return f"{CAUSE}:{rule.scope}:{rule.name}:{rule.per}:{rule.currency}"
+
+
+def of_fingerprint(text: str | None) -> Budget | None:
+    """The limit behind such a fingerprint, without its amount; None where it is of another kind."""
+    if text is None or not text.startswith(f"{CAUSE}:"):
+        return None
+    _, scope, rest = text.split(":", 2)
+    name, per, currency = rest.rsplit(":", 2)
+    return Budget(cast(Scope, scope), name, cast(Per, per), None, currency)
+
+
+def concerns(budget: Budget, run: Run) -> bool:
+    """Whether a run was parked by a limit that this word replaces or bends."""
+    rule = of_fingerprint(run.fingerprint)
+    if (run.fingerprint or "").startswith("PriceUnknown:"):
+        return budget.name in _names(run, budget.scope)
+    same = rule and (rule.scope, rule.per, rule.currency) == (
+        budget.scope,
+        budget.per,
+        budget.currency,
+    )
+    return bool(same) and budget.name in _names(run, budget.scope)
+
+
+def nearest(
+    told: Iterable[Budget], scope: Scope, per: Per, currency: str, name: str
+) -> Budget | None:
+    """What people have said of one budget by its name, or of every one of its kind."""
+    names = [EVERY, name.partition(" ")[0], name] if scope == "run" else [EVERY, name]
+    found = [
+        budget
+        for budget in told
+        if (budget.scope, budget.per, budget.currency) == (scope, per, currency)
+        and budget.name in names
+    ]
+    return max(found, key=lambda budget: names.index(budget.name), default=None)
 
 
 def claims(
@@ -139,4 +181,4 @@ def _names(run: Run, scope: Scope) -> list[str]:
 
 def _claim(budget: Budget, name: str, nanos: int, now: float) -> Claim:
     named, since, until = period(budget.per, now)
-    return Claim(budget.scope, name, budget.per, nanos, named, since, until)
+    return Claim(budget.scope, name, budget.per, nanos, named, since, until, budget.name)

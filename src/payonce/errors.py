@@ -282,10 +282,18 @@ class BudgetReached(Stop):
 
     `balance` is what is used of it, `wanted` the nanos that were to be held; `waits` says that
     only calls in flight hold it back. It is worth looking again after `again` seconds, if at all.
+    `rule` is the name by which the limit was said, `"*"` for that of each tenant.
     """
 
     def __init__(
-        self, step: str, balance: Balance, wanted: int, *, waits: bool, again: float | None
+        self,
+        step: str,
+        balance: Balance,
+        wanted: int,
+        *,
+        waits: bool,
+        again: float | None,
+        rule: str | None = None,
     ) -> None:
         super().__init__(
             f"{step} may cost {Money(wanted, balance.currency)}, and {balance.sentence()}",
@@ -298,6 +306,7 @@ class BudgetReached(Stop):
         )
         self.step, self.balance, self.wanted = step, balance, wanted
         self.waits, self.again = waits, again
+        self.rule = balance.name if rule is None else rule
 
 
 class PriceUnknown(Stop):

@@ -105,4 +105,6 @@ def _reached(scope: RunScope, intent: Intent, short: Short, balance: Balance) ->
     if not short.waits:
         run = scope.run
         scope.tell(BudgetUsedUp(run.job, run.key, run.tenant, intent.name, balance, short.wanted))
-    return BudgetReached(intent.name, balance, short.wanted, waits=short.waits, again=again)
+    return BudgetReached(
+        intent.name, balance, short.wanted, waits=short.waits, again=again, rule=claim.rule
+    )

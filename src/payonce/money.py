@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import ROUND_HALF_EVEN, Decimal
 from functools import total_ordering
 from typing import Literal
@@ -81,7 +81,8 @@ class Budget:
     """How much may be spent: by one run, a job, a tenant or the whole application.
 
     `name` is the job's or the tenant's, `EVERY` for each of them, and that of the job for its runs.
-    `nanos` is None where a person has lifted it. Days and months are those of UTC.
+    `nanos` is None where a person has lifted it; `set_at` is when a person said it. Days and months
+    are those of UTC.
     """
 
     scope: Scope
@@ -89,12 +90,28 @@ class Budget:
     per: Per
     nanos: int | None
     currency: str = "USD"
+    set_at: float | None = field(default=None, compare=False)
+
+    @property
+    def command(self) -> str:
+        """What sets another limit."""
+        return " ".join(["payonce budget set", f"'N {self.currency}'", *self.options])
+
+    @property
+    def options(self) -> list[str]:
+        """How the command line names it."""
+        option = f"--{self.scope}"
+        if self.scope == "run" and " " not in self.name:
+            option = "--each-run-of"
+        given = [] if self.scope == "app" else [option, shlex.quote(self.name)]
+        return given if self.per == "total" else [*given, "--per", self.per]
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
     """What a call is held against: a budget that holds for it, in the period of now.
 
+    `rule` is the name by which the limit was said, which may be `EVERY`, or a job for its runs;
     `since` is the beginning of `period` ("2026-06-12", "2026-06"; "" is all time), `until` its end.
     """
 
@@ -105,6 +122,7 @@ class Claim:
     period: str
     since: float
     until: float | None
+    rule: str = ""
 
     def holds_at(self, now: float) -> bool:
         """Whether it is the period of this moment."""
@@ -155,9 +173,7 @@ class Balance:
     @property
     def command(self) -> str:
         """What sets another limit."""
-        given = [] if self.scope == "app" else [f"--{self.scope}", shlex.quote(self.name)]
-        per = [] if self.per == "total" else ["--per", self.per]
-        return " ".join(["payonce budget set", f"'N {self.currency}'", *given, *per])
+        return Budget(self.scope, self.name, self.per, None, self.currency).command
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from payonce import budget
 from payonce.errors import (
     BudgetReached,
     Busy,
@@ -22,6 +23,7 @@ from payonce.errors import (
     Stop,
 )
 from payonce.model import CallState, Diagnosis, Kind, Run, Trouble, Verdict, WakesOn, World
+from payonce.money import Budget
 from payonce.notices import BreakerClosed, BreakerOpened, CallInDoubt, RunParked, RunWoken
 from payonce.redact import redact
 
@@ -36,7 +38,12 @@ _WAKES = {
     WakesOn.CONFIG: "the configuration is corrected",
     WakesOn.CREDENTIALS: "the credentials are corrected",
     WakesOn.ACCOUNT: "the provider's account is in order again",
-    WakesOn.BUDGET: "the budget is raised or its period is over",
+    WakesOn.BUDGET: "the budget is raised or lifted, or its period is over",
+}
+
+_MENDS: dict[type[Stop], tuple[WakesOn, ...]] = {
+    Drifted: (WakesOn.CODE,),
+    PriceUnknown: (WakesOn.CODE, WakesOn.BUDGET),
 }
 
 
@@ -189,7 +196,7 @@ def of_stop(stop: Stop) -> Diagnosis:
         reason=f"{stop.what}. {stop.todo}",
         evidence=type(stop).__name__,
         fingerprint=f"{type(stop).__name__}:{stop.what}",
-        wakes_on=(WakesOn.CODE,) if isinstance(stop, Drifted | PriceUnknown) else (),
+        wakes_on=_MENDS.get(type(stop), ()),
     )
 
 
@@ -199,7 +206,9 @@ def _of_budget(stop: BudgetReached) -> Diagnosis:
         kind=Kind.THROTTLED if stop.waits else Kind.DETERMINISTIC,
         reason=f"{stop.what}. {stop.todo}",
         evidence=type(stop).__name__,
-        fingerprint=f"{type(stop).__name__}:{balance.scope}:{balance.name}:{balance.per}",
+        fingerprint=budget.fingerprint(
+            Budget(balance.scope, stop.rule, balance.per, None, balance.currency)
+        ),
         wakes_on=(WakesOn.BUDGET,),
         after=stop.again,
     )

@@ -8,14 +8,24 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import click
 from click.testing import CliRunner
 
 from payonce.cli import main
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "cli.md"
 _BLOCK = re.compile(
-    r"^<!-- help(?P<command>(?: \w+)?) -->\n\n```text\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
+    r"^<!-- help(?P<command>(?: \w+)*) -->\n\n```text\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
 )
+
+
+def commands() -> list[str]:
+    """All commands, those inside of a command by both their names; "" is payonce itself."""
+    found = [""]
+    for name, command in main.commands.items():
+        inner = command.commands if isinstance(command, click.Group) else {}
+        found += [name, *(f"{name} {each}" for each in inner)]
+    return found
 
 
 def printed(command: str) -> str:

@@ -13,7 +13,7 @@ from tests.journal.stores import Clock
 from payonce import budget
 from payonce.journal.protocol import Journal
 from payonce.model import CallState, Intent, Run, RunState, WakesOn
-from payonce.money import EVERY, Balance, Budget, Entry, Short
+from payonce.money import EVERY, Balance, Budget, Entry, Scope, Short
 
 DAY = Budget("tenant", EVERY, "day", 100)
 
@@ -380,13 +380,61 @@ def test_a_persons_budget_is_known_before_anything_is_written(journal: Journal) 
 def test_a_limit_that_is_set_lets_runs_go_that_a_budget_parked(
     journal: Journal, clock: Clock
 ) -> None:
-    """They are due for a look; whoever was parked for anything else is not."""
-    for key, wakes_on in (("a", (WakesOn.BUDGET,)), ("b", (WakesOn.SCHEMA,))):
+    """They are due for a look; who was parked by another one, or for anything else, is not."""
+    month = budget.fingerprint(replace(DAY, per="month"))
+    for key, wakes_on, cause in (
+        ("a", (WakesOn.BUDGET,), budget.fingerprint(DAY)),
+        ("b", (WakesOn.SCHEMA,), "no column"),
+        ("c", (WakesOn.BUDGET,), month),
+        ("d", (WakesOn.CODE, WakesOn.BUDGET), "PriceUnknown:m"),
+    ):
         run = opened(journal, key)
-        why = replace(NO_COLUMN, wakes_on=wakes_on)
+        why = replace(NO_COLUMN, wakes_on=wakes_on, fingerprint=cause)
         assert journal.close(closing(run, RunState.PARKED, diagnosis=why)).now()
-    journal.ledger.set_budget(DAY).now()
-    assert [found(journal, key).retry_at for key in "ab"] == [clock.now, None]
+    journal.ledger.set_budget(replace(DAY, name="other")).now()
+    assert [found(journal, key).retry_at for key in "abcd"] == [None] * 4
+    journal.ledger.set_budget(replace(DAY, name="acme")).now()
+    due = [key for key in "abcd" if found(journal, key).retry_at == clock.now]
+    assert due == ["a", "d"]
+    assert [key for key in "abcd" if budget.concerns(DAY, found(journal, key))] == due
+
+
+def test_what_was_said_of_a_budget_can_be_taken_back(journal: Journal, clock: Clock) -> None:
+    """Nothing is said then; versions grow: no process takes an old word for the last one."""
+    journal.ledger.set_budget(replace(DAY, nanos=5)).now()
+    said = journal.ledger.budgets()
+    assert said.budgets[0].set_at == clock.now
+    journal.ledger.set_budget(DAY, cleared=True).now()
+    cleared = journal.ledger.budgets()
+    assert (cleared.version, cleared.budgets) == (said.version + 1, ())
+    journal.ledger.set_budget(replace(DAY, nanos=7)).now()
+    again = journal.ledger.budgets()
+    assert (again.version, again.budgets) == (said.version + 2, (replace(DAY, nanos=7),))
+
+
+@pytest.mark.parametrize(
+    ("scope", "name", "spent"),
+    [
+        ("tenant", "acme", 7),
+        ("tenant", "other", 0),
+        ("job", "generate", 7),
+        ("app", EVERY, 7),
+        ("run", "generate course:1", 7),
+        ("run", "generate course:2", 0),
+    ],
+)
+def test_what_is_used_is_told_before_anything_was_held(
+    journal: Journal, clock: Clock, scope: Scope, name: str, spent: int
+) -> None:
+    """A limit that was set just now says what the ledger has for its period, doubts included."""
+    run = opened(journal, lease=1e9)
+    journal.complete(intended(journal, run), intent_of(run), receipt(cost_nanos=9)).now()
+    clock.move(86_400)
+    call = intended(journal, run, "b")
+    journal.complete(call, intent_of(run, "b"), receipt(cost_nanos=7)).now()
+    used = journal.ledger.used(Budget(scope, name, "day", 10))
+    assert (used.spent, used.left, used.period) == (spent, 10 - spent, "1970-01-13")
+    assert journal.ledger.used(Budget(scope, name, "total", 10)).spent == (16 if spent else 0)
 
 
 def test_a_lost_lease_holds_nothing(journal: Journal, clock: Clock) -> None:

@@ -26,6 +26,10 @@ COMMANDS = LazyCommands(
         "wake": ("payonce.cli.wake:wake", "Let runs go on whose world has changed."),
         "resolve": ("payonce.cli.resolve:resolve", "Say what became of a call in doubt."),
         "audit": ("payonce.cli.audit:audit", "Find waste in logs and exports you have."),
+        "budget": (
+            "payonce.cli.budget:budget",
+            "List budgets and their use; set, lift or clear one.",
+        ),
         "prune": ("payonce.cli.prune:prune", "Remove old runs that are done."),
         "explain": ("payonce.cli.explain:explain", "Say what a pasted traceback is."),
         "doctor": ("payonce.cli.doctor:doctor", "Look at what is installed and the journal."),

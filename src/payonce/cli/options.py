@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from payonce.errors import JournalError
+
 if TYPE_CHECKING:
     from payonce.journal.protocol import Journal
+    from payonce.model import Run
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -61,3 +64,21 @@ def journal_of(store: str, *, create: bool = False) -> Journal:
     click.get_current_context().call_on_close(journal.stop)
     journal.find("", "")
     return journal
+
+
+def the_run(journal: Journal, key: str, job: str | None) -> Run:
+    """The run of a key.
+
+    Raises:
+        RunNotFound: there is none.
+        JournalError: several jobs have one; `job` says whose is meant.
+    """
+    from payonce.waking import find_named
+
+    found = find_named(journal, key, job)
+    if len(found) > 1:
+        jobs = ", ".join(sorted(run.job for run in found))
+        raise JournalError(
+            f"{len(found)} jobs have a run with the key {key!r}", f"Name one with --job: {jobs}."
+        )
+    return found[0]

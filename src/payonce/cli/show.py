@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
-from payonce.cli.options import job_option, journal_of, json_option, store_option
-from payonce.errors import JournalError
-
-if TYPE_CHECKING:
-    from payonce.journal.protocol import Journal
-    from payonce.model import Run
+from payonce.cli.options import job_option, journal_of, json_option, store_option, the_run
 
 
 @click.command()
@@ -35,20 +28,8 @@ def show(key: str, job: str | None, answers: bool, error: bool, store: str, as_j
     from payonce.report.run import RunReport, run_view
 
     journal = journal_of(store)
-    report = RunReport.read(journal, _the_run(journal, key, job))
+    report = RunReport.read(journal, the_run(journal, key, job))
     if as_json:
         print_json(run_document(report, answers=answers, error=error))
     else:
         print_view(run_view(report, answers=answers, error=error))
-
-
-def _the_run(journal: Journal, key: str, job: str | None) -> Run:
-    from payonce.waking import find_named
-
-    found = find_named(journal, key, job)
-    if len(found) > 1:
-        jobs = ", ".join(sorted(run.job for run in found))
-        raise JournalError(
-            f"{len(found)} jobs have a run with the key {key!r}", f"Name one with --job: {jobs}."
-        )
-    return found[0]

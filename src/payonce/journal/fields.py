@@ -9,6 +9,7 @@ import msgspec
 from payonce import budget
 from payonce.journal.protocol import Closing, Opening, RunFilter
 from payonce.model import Diagnosis, Receipt, Trouble, World
+from payonce.money import Budget
 
 LOST = "its attempt ended without a word"
 OUTLIVED = "its attempt ended before it was answered"
@@ -80,6 +81,12 @@ def receipt(paid: Receipt) -> dict[str, Any]:
 def periods(now: float) -> dict[str, str]:
     """The names of the periods of a moment."""
     return {"day": budget.period("day", now)[0], "month": budget.period("month", now)[0]}
+
+
+def use(asked: Budget, now: float) -> dict[str, Any]:
+    """What to sum for a budget, in the period of a moment."""
+    period, since, _ = budget.period(asked.per, now)
+    return columns(asked) | {"period": period, "since": since}
 
 
 def writable(text: str | None) -> str | None:

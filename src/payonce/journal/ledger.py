@@ -29,11 +29,15 @@ class Ledger(Protocol):
     def budgets(self) -> Told:
         """The limits that people have set."""
 
-    def set_budget(self, budget: Budget) -> Write[None]:
+    def set_budget(self, budget: Budget, *, cleared: bool = False) -> Write[None]:
         """Set a limit over what the code says; with `nanos` None, lift it.
 
-        Runs that were parked by a budget are due to be looked at again.
+        With `cleared` nothing is said of it any more: what the code says holds again. Runs that
+        were parked by it are due to be looked at again.
         """
+
+    def used(self, budget: Budget) -> Balance:
+        """What the ledger has of a budget in the period of now, though no call was held for it."""
 
     def balances(self) -> list[Balance]:
         """What is used of each budget that a call was held against, in the periods of now."""

@@ -48,15 +48,20 @@ class PostgresLedger:
     def budgets(self) -> Told:
         found = self._all("budgets")
         version = max((row["version"] for row in found), default=0)
-        return Told(version, tuple(rows.budget(row) for row in found))
+        return Told(version, tuple(rows.budget(row) for row in found if not row["cleared"]))
 
-    def set_budget(self, budget: Budget) -> Write[None]:
-        statements: Statements = [("lock_budgets", {}), ("set_budget", columns(budget))]
-        return self._write([*statements, ("let_budgeted_go", {})], _nothing, durable=True)
+    def set_budget(self, budget: Budget, *, cleared: bool = False) -> Write[None]:
+        given = columns(budget) | {"cleared": int(cleared)}
+        statements: Statements = [("lock_budgets", {}), ("set_budget", given)]
+        return self._write([*statements, ("let_budgeted_go", given)], _nothing, durable=True)
 
     def balances(self) -> list[Balance]:
         periods = fields.periods(self._now())
         return [rows.balance(row) for row in self._all("list_balances", **periods)]
+
+    def used(self, budget: Budget) -> Balance:
+        (row,) = self._all("use_of_budget", **fields.use(budget, self._now()))
+        return rows.balance(row)
 
     def expire(self) -> Write[None]:
         statements = [("lock_dead_holds", {}), ("expire_holds", {"reason": LOST})]

@@ -33,19 +33,23 @@ class SqliteLedger:
     def budgets(self) -> Told:
         found = self._all("budgets")
         version = max((row["version"] for row in found), default=0)
-        return Told(version, tuple(rows.budget(row) for row in found))
+        return Told(version, tuple(rows.budget(row) for row in found if not row["cleared"]))
 
-    def set_budget(self, budget: Budget) -> Write[None]:
+    def set_budget(self, budget: Budget, *, cleared: bool = False) -> Write[None]:
         def write(db: sqlite3.Connection) -> None:
-            now = {"now": self._now()}
-            db.execute(_Q["set_budget"], columns(budget) | now)
-            db.execute(_Q["let_budgeted_go"], now)
+            given = columns(budget) | {"cleared": int(cleared), "now": self._now()}
+            db.execute(_Q["set_budget"], given)
+            db.execute(_Q["let_budgeted_go"], given)
 
         return self._writer.write(write, durable=True)
 
     def balances(self) -> list[Balance]:
         periods = fields.periods(self._now())
         return [rows.balance(row) for row in self._all("list_balances", **periods)]
+
+    def used(self, budget: Budget) -> Balance:
+        (row,) = self._all("use_of_budget", **fields.use(budget, self._now()))
+        return rows.balance(row)
 
     def expire(self) -> Write[None]:
         def write(db: sqlite3.Connection) -> None:

@@ -8,10 +8,12 @@ from typing import Any
 from rich.console import RenderableType
 from rich.text import Text
 
+from payonce import budget
 from payonce.journal.protocol import RunSummary
 from payonce.looks import Look
 from payonce.model import Run, WakesOn
 from payonce.report import text
+from payonce.report.budgets import title
 from payonce.report.tables import table
 
 _SHOWN = 20
@@ -79,7 +81,9 @@ def parked_tables(
     """
     for cause in by_cause(summaries):
         yield Text(_cause(cause), style="bold yellow")
-        if cause[0].run.wakes_on:
+        if budget.of_fingerprint(cause[0].run.fingerprint):
+            yield from _by_a_budget(cause[0].run)
+        elif cause[0].run.wakes_on:
             yield Text(_seen(cause[0].run, look(cause[0].run), now))
         yield table(
             "key,job,tenant,#attempts,since,reason",
@@ -89,6 +93,15 @@ def parked_tables(
         if len(cause) > _SHOWN:
             yield f"and {len(cause) - _SHOWN} more: payonce parked --json"
         yield ""
+
+
+def _by_a_budget(run: Run) -> Iterator[Text]:
+    """What lets runs go on that a limit has parked."""
+    rule = budget.of_fingerprint(run.fingerprint)
+    if rule is None:
+        return
+    per = "" if rule.per == "total" else f" per {rule.per}, or when the {rule.per} is over"
+    yield Text(f"they go on when more is allowed for {title(rule)}{per}: {rule.command}")
 
 
 def _seen(run: Run, seen: Look | None, now: float) -> str:
@@ -128,7 +141,8 @@ def by_cause(summaries: Sequence[RunSummary]) -> list[list[RunSummary]]:
     causes: dict[tuple[str, str], list[RunSummary]] = {}
     for summary in sorted(summaries, key=lambda summary: summary.run.held):
         run = summary.run
-        causes.setdefault((run.job, run.fingerprint or ""), []).append(summary)
+        job = run.job if budget.of_fingerprint(run.fingerprint) is None else ""
+        causes.setdefault((job, run.fingerprint or ""), []).append(summary)
     return sorted(causes.values(), key=len, reverse=True)
 
 
@@ -147,9 +161,13 @@ def _cause(summaries: Sequence[RunSummary]) -> str:
         f"since {text.clock(min(summary.run.updated_at for summary in summaries))}",
         f"waits for: {waits or 'a person'}" if waits or not probes else "",
         f"tried again from {text.clock(min(probes))} on" if probes else "",
-        f"cause {run.fingerprint[:12]}" if run.fingerprint and waits else "",
+        f"cause {_shown(run.fingerprint)}" if run.fingerprint and waits else "",
     ]
     return " · ".join(part for part in parts if part)
+
+
+def _shown(fingerprint: str) -> str:
+    return fingerprint if budget.of_fingerprint(fingerprint) else fingerprint[:12]
 
 
 def _parked_row(summary: RunSummary) -> list[str]:

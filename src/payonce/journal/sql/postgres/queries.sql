@@ -471,20 +471,26 @@ SELECT * FROM payonce_budgets ORDER BY scope, name, per, currency;
 SELECT pg_advisory_xact_lock(hashtextextended('payonce budgets', 0));
 
 -- name: set_budget
--- A person's word on a limit, over what the code says; NULL lifts it.
-INSERT INTO payonce_budgets (scope, name, per, currency, nanos, set_at, version)
+-- A person's word on a limit, over what the code says; NULL lifts it, cleared takes it back.
+INSERT INTO payonce_budgets (scope, name, per, currency, nanos, set_at, version, cleared)
 SELECT %(scope)s, %(name)s, %(per)s, %(currency)s, %(nanos)s::bigint,
     coalesce(%(now)s::float8, extract(epoch FROM statement_timestamp())::float8),
-    coalesce(max(version), 0) + 1
+    coalesce(max(version), 0) + 1, %(cleared)s
 FROM payonce_budgets
 ON CONFLICT (scope, name, per, currency) DO UPDATE
-SET nanos = excluded.nanos, set_at = excluded.set_at, version = excluded.version;
+SET nanos = excluded.nanos, set_at = excluded.set_at, version = excluded.version,
+    cleared = excluded.cleared;
 
 -- name: let_budgeted_go
--- Runs that were parked by a budget are looked at again: another limit holds now.
+-- Runs that were parked by this budget, or for a price that is not known, are looked at again.
 UPDATE payonce_runs
 SET retry_at = coalesce(%(now)s::float8, extract(epoch FROM statement_timestamp())::float8)
-WHERE state = 'parked' AND wakes_on = 'budget';
+WHERE state = 'parked' AND wakes_on LIKE '%%budget'
+    AND (fingerprint LIKE 'BudgetReached:' || %(scope)s || ':%%:' || %(per)s || ':' || %(currency)s
+        OR fingerprint LIKE 'PriceUnknown:%%')
+    AND CASE %(scope)s WHEN 'run' THEN %(name)s IN ('*', job, job || ' ' || key)
+        WHEN 'job' THEN %(name)s IN ('*', job) WHEN 'tenant' THEN %(name)s IN ('*', tenant)
+        ELSE true END;
 
 -- name: lock_making
 -- New balances are made by one transaction at a time: nobody waits for a name that somebody else has
@@ -634,6 +640,18 @@ WHERE calls.state = 'intended' AND calls.id IN (SELECT call_id FROM payonce_hold
 SELECT * FROM payonce_balances
 WHERE period = '' OR period IN (%(day)s, %(month)s)
 ORDER BY scope, name, per, currency;
+
+-- name: use_of_budget
+-- What is used of a limit that no call was held for in its period, which began at since.
+SELECT %(scope)s::text AS scope, %(name)s::text AS name, %(per)s::text AS per,
+    %(period)s::text AS period, %(currency)s::text AS currency,
+    coalesce(%(nanos)s::bigint, 0) AS limit_nanos, 0 AS held, 0 AS unpriced,
+    coalesce(sum(nanos) FILTER (WHERE kind = 'settle'), 0)::bigint AS spent,
+    coalesce(sum(nanos) FILTER (WHERE kind = 'doubt'), 0)::bigint AS doubt
+FROM payonce_entries
+WHERE at >= %(since)s AND currency = %(currency)s
+    AND CASE %(scope)s WHEN 'run' THEN job || ' ' || key = %(name)s WHEN 'job' THEN job = %(name)s
+        WHEN 'tenant' THEN tenant = %(name)s ELSE true END;
 
 -- name: entries_of_run
 -- All that the ledger has of one run, in the order in which it was written.

@@ -306,16 +306,22 @@ SELECT * FROM payonce_budgets ORDER BY scope, name, per, currency;
 SELECT coalesce(max(version), 0) AS version FROM payonce_budgets;
 
 -- name: set_budget
--- A person's word on a limit, over what the code says; NULL lifts it.
-INSERT INTO payonce_budgets (scope, name, per, currency, nanos, set_at, version)
-SELECT :scope, :name, :per, :currency, :nanos, :now, coalesce(max(version), 0) + 1
+-- A person's word on a limit, over what the code says; NULL lifts it, cleared takes it back.
+INSERT INTO payonce_budgets (scope, name, per, currency, nanos, set_at, version, cleared)
+SELECT :scope, :name, :per, :currency, :nanos, :now, coalesce(max(version), 0) + 1, :cleared
 FROM payonce_budgets WHERE true
 ON CONFLICT (scope, name, per, currency) DO UPDATE
-SET nanos = excluded.nanos, set_at = excluded.set_at, version = excluded.version;
+SET nanos = excluded.nanos, set_at = excluded.set_at, version = excluded.version,
+    cleared = excluded.cleared;
 
 -- name: let_budgeted_go
--- Runs that were parked by a budget are looked at again: another limit holds now.
-UPDATE payonce_runs SET retry_at = :now WHERE state = 'parked' AND wakes_on = 'budget';
+-- Runs that were parked by this budget, or for a price that is not known, are looked at again.
+UPDATE payonce_runs SET retry_at = :now
+WHERE state = 'parked' AND wakes_on LIKE '%budget'
+    AND (fingerprint LIKE 'BudgetReached:' || :scope || ':%:' || :per || ':' || :currency
+        OR fingerprint LIKE 'PriceUnknown:%')
+    AND CASE :scope WHEN 'run' THEN :name IN ('*', job, job || ' ' || key)
+        WHEN 'job' THEN :name IN ('*', job) WHEN 'tenant' THEN :name IN ('*', tenant) ELSE 1 END;
 
 -- name: add_balance
 -- A balance begins with what the ledger knows of its period.
@@ -370,6 +376,17 @@ WHERE state = 'intended' AND id IN (
 SELECT * FROM payonce_balances
 WHERE period = '' OR period IN (:day, :month)
 ORDER BY scope, name, per, currency;
+
+-- name: use_of_budget
+-- What is used of a limit that no call was held for in its period, which began at :since.
+SELECT :scope AS scope, :name AS name, :per AS per, :period AS period, :currency AS currency,
+    coalesce(:nanos, 0) AS limit_nanos, 0 AS held, 0 AS unpriced,
+    coalesce(sum(nanos) FILTER (WHERE kind = 'settle'), 0) AS spent,
+    coalesce(sum(nanos) FILTER (WHERE kind = 'doubt'), 0) AS doubt
+FROM payonce_entries
+WHERE at >= :since AND currency = :currency
+    AND CASE :scope WHEN 'run' THEN job || ' ' || key = :name WHEN 'job' THEN job = :name
+        WHEN 'tenant' THEN tenant = :name ELSE 1 END;
 
 -- name: entries_of_run
 -- All that the ledger has of one run, in the order in which it was written.

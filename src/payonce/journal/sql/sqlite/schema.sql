@@ -162,8 +162,9 @@ CREATE INDEX payonce_entries_by_run ON payonce_entries (run_id);
 -- What a step has cost lately.
 CREATE INDEX payonce_entries_by_step ON payonce_entries (job, step, id) WHERE kind = 'settle';
 
--- Limits that people have set, over those that the code has; nanos is NULL where one is lifted. The
--- greatest version says whether anything has changed since one looked.
+-- Limits that people have set, over those that the code has; nanos is NULL where one is lifted, and
+-- cleared is 1 where nothing is said any more. Rows stay, for the greatest version says whether
+-- anything has changed since one looked.
 CREATE TABLE payonce_budgets (
     scope TEXT NOT NULL CHECK (scope IN ('run', 'job', 'tenant', 'app')),
     name TEXT NOT NULL,
@@ -172,6 +173,7 @@ CREATE TABLE payonce_budgets (
     nanos INTEGER CHECK (nanos >= 0),
     set_at REAL NOT NULL,
     version INTEGER NOT NULL,
+    cleared INTEGER NOT NULL DEFAULT 0 CHECK (cleared IN (0, 1)),
     PRIMARY KEY (scope, name, per, currency)
 ) STRICT, WITHOUT ROWID;
 

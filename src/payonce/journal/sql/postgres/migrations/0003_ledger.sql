@@ -40,8 +40,9 @@ CREATE INDEX payonce_entries_by_run ON payonce_entries (run_id);
 -- What a step has cost lately.
 CREATE INDEX payonce_entries_by_step ON payonce_entries (job, step, id) WHERE kind = 'settle';
 
--- Limits that people have set, over those that the code has; nanos is NULL where one is lifted. The
--- greatest version says whether anything has changed since one looked.
+-- Limits that people have set, over those that the code has; nanos is NULL where one is lifted, and
+-- cleared is 1 where nothing is said any more. Rows stay, for the greatest version says whether
+-- anything has changed since one looked.
 CREATE TABLE payonce_budgets (
     scope text NOT NULL CHECK (scope IN ('run', 'job', 'tenant', 'app')),
     name text NOT NULL,
@@ -50,6 +51,7 @@ CREATE TABLE payonce_budgets (
     nanos bigint CHECK (nanos >= 0),
     set_at double precision NOT NULL,
     version bigint NOT NULL,
+    cleared bigint NOT NULL DEFAULT 0 CHECK (cleared IN (0, 1)),
     PRIMARY KEY (scope, name, per, currency)
 );
 
