@@ -7,15 +7,32 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import pytest
+from tests.databases.postgres import PostgresServer
 
 from payonce.testing import BilledCall, MeteredProvider
 
 PROGRAM = Path(__file__).parent / "apps" / "dying.py"
 
 
-def test_a_killed_worker_is_told_of_by_the_next_one(tmp_path: Path) -> None:
+@pytest.fixture(params=["sqlite", "postgres"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Where the journal is."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/journal.db"
+        return
+    server: PostgresServer = request.getfixturevalue("postgres_server")
+    schema = server.schema()
+    yield f"{schema}&spill={tmp_path}"
+    server.drop(schema)
+
+
+@pytest.mark.slow
+def test_a_killed_worker_is_told_of_by_the_next_one(store: str, tmp_path: Path) -> None:
     """After `kill -9` in a call its span is missing; the next attempt counts it as in doubt."""
     workers: list[subprocess.Popen[str]] = []
 
@@ -27,7 +44,7 @@ def test_a_killed_worker_is_told_of_by_the_next_one(tmp_path: Path) -> None:
     with MeteredProvider(hook=kill) as provider:
 
         def work() -> tuple[int, str]:
-            command = [sys.executable, str(PROGRAM), f"sqlite:///{tmp_path}/journal.db"]
+            command = [sys.executable, str(PROGRAM), store]
             command += [provider.openai_url, str(spans)]
             worker = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
             workers.append(worker)

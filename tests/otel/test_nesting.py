@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
 from typing import Any
 from wsgiref.util import setup_testing_defaults
 
 import openai
 import pytest
+from opentelemetry.instrumentation.genai.openai import OpenAIInstrumentor
 from opentelemetry.instrumentation.httpx import HTTPX2ClientInstrumentor, HTTPXClientInstrumentor
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanKind
@@ -74,6 +77,43 @@ def test_others_spans_are_inside(
         "chat gpt-4o-mini": "step ask",
         "POST": "chat gpt-4o-mini",
     }
+
+
+def test_an_instrumentation_of_the_sdk_is_around_a_call(
+    make_app: Callable[..., payonce.Payonce], telemetry: Telemetry, provider: MeteredProvider
+) -> None:
+    """Its span holds ours, or the event of a replay; it counts tokens again that were not paid."""
+    app = make_app()
+    app.observe(telemetry.observer(gen_ai=False))
+    instrumentor = OpenAIInstrumentor()
+    instrumentor.instrument(
+        tracer_provider=telemetry.tracers, meter_provider=telemetry.meters, skip_dep_check=True
+    )
+    try:
+        with openai.OpenAI(base_url=provider.openai_url, api_key="sk-metered") as client:
+            tries: list[int] = []
+
+            @app.job(key="batch", name="batch", backoff=0.001)
+            def batch() -> None:
+                chat(client)
+                tries.append(1)
+                if len(tries) == 1:
+                    raise ConnectionResetError("the database is gone")
+
+            assert [word(batch), word(batch)] == ["RetryLater", "done"]
+    finally:
+        instrumentor.uninstrument()
+    assert _parents(telemetry) == {
+        "attempt batch": "process batch",
+        "chat gpt-4o-mini": "attempt batch",
+        "call openai": "chat gpt-4o-mini",
+    }
+    first, second = telemetry.spans("chat")
+    assert [e.name for e in first.events] == []
+    assert [e.name for e in second.events] == ["payonce.replayed"]
+    [billed] = provider.bill
+    told = telemetry.total("gen_ai.client.token.usage")
+    assert told == 2 * (billed.input_tokens + billed.output_tokens)
 
 
 def test_threads_take_the_span_along(
@@ -153,21 +193,25 @@ def test_nothing_is_left_current(app: payonce.Payonce, telemetry: Telemetry) -> 
     assert "payonce.verdict" not in _attributes(last)
 
 
-def _deliver_asgi(app: payonce.Payonce, job: Callable[[], Any], queue: str) -> None:
+def _deliver_asgi(
+    app: payonce.Payonce, job: Callable[[], Any], queue: str, body: bytes = b""
+) -> None:
     async def inner(scope: Any, receive: Any, send: Any) -> None:
         job()
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b""})
 
     async def nothing(*_: Any) -> Any:
-        return {"type": "http.request", "body": b""}
+        return {"type": "http.request", "body": body}
 
     headers = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
     handler = asgi.DeliveryMiddleware(inner, app=app, queue=queue)
     asyncio.run(handler({"type": "http", "headers": headers}, nothing, nothing))
 
 
-def _deliver_wsgi(app: payonce.Payonce, job: Callable[[], Any], queue: str) -> None:
+def _deliver_wsgi(
+    app: payonce.Payonce, job: Callable[[], Any], queue: str, body: bytes = b""
+) -> None:
     def inner(environ: Any, start: Any) -> list[bytes]:
         job()
         start("200 OK", [])
@@ -175,7 +219,10 @@ def _deliver_wsgi(app: payonce.Payonce, job: Callable[[], Any], queue: str) -> N
 
     environ: dict[str, Any] = {}
     setup_testing_defaults(environ)
-    given = {f"HTTP_{name.upper().replace('-', '_')}": value for name, value in HEADERS.items()}
+    given: dict[str, Any] = {
+        f"HTTP_{name.upper().replace('-', '_')}": value for name, value in HEADERS.items()
+    }
+    given |= {"CONTENT_LENGTH": str(len(body)), "wsgi.input": BytesIO(body)}
     handler = wsgi.DeliveryMiddleware(inner, app=app, queue=queue)
     list(handler(environ | given, lambda *_: lambda _: None))
 
@@ -210,6 +257,33 @@ def test_a_delivery_is_linked_to_its_sender(
         "messaging.message.id": "task-7",
     }
     assert told["payonce.delivery.retry_count"] == 2
+
+
+@pytest.mark.parametrize("deliver", [_deliver_asgi, _deliver_wsgi])
+@pytest.mark.parametrize("attributes", [True, False, None])
+def test_pubsub_tells_its_sender_in_the_message(
+    app: payonce.Payonce,
+    telemetry: Telemetry,
+    deliver: Callable[..., None],
+    attributes: bool | None,
+) -> None:
+    """Pub/Sub's clients write the sender's context into the message; what is odd there is left."""
+
+    @app.job(key="course", name="course")
+    def course() -> int:
+        return 1
+
+    sender = f"00-{TRACE}-{SPAN[::-1]}-01"
+    told: Any = {"googclient_traceparent": sender if attributes else 7, "other": "x"}
+    message = {"messageId": "9", "attributes": told if attributes is not None else "googclient_"}
+    push = {"message": message, "subscription": "projects/p/subscriptions/courses"}
+    deliver(app, course, "pubsub", json.dumps(push).encode())
+    [span] = telemetry.spans("process")
+    [link] = span.links
+    assert f"{link.context.span_id:016x}" == (SPAN[::-1] if attributes else SPAN)
+    assert _attributes(span)["messaging.system"] == "gcp_pubsub"
+    assert _attributes(span)["messaging.destination.subscription.name"] == "courses"
+    assert _attributes(span)["messaging.message.id"] == "9"
 
 
 def test_a_job_inside_a_job_is_inside_its_span(app: payonce.Payonce, telemetry: Telemetry) -> None:

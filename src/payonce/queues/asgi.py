@@ -43,7 +43,8 @@ class DeliveryMiddleware:
         body = b""
         if self.profile.reads_body:
             body, receive = await _read(receive, headers.get("content-length", ""))
-        with receiving(profiles.read(self.profile, headers, body), headers) as delivery:
+        came, carrier = profiles.read(self.profile, headers, body), profiles.carrier(headers, body)
+        with receiving(came, carrier) as delivery:
             await self._answer(delivery, scope, receive, _Outgoing(delivery, send))
 
     async def _answer(

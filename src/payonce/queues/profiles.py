@@ -34,6 +34,8 @@ HELD_MAX = 1024 * 1024
 AFTER_MAX = 86_400
 """Seconds of the longest `Retry-After`; QStash ignores a longer one."""
 
+_BY_CLIENT = "googclient_"
+
 HOLD_AFTER = 300
 """Seconds until a parked message that stays in its queue is delivered again."""
 
@@ -72,6 +74,7 @@ class Answer:
 
 class _PushedMessage(msgspec.Struct):
     message_id: Any = msgspec.field(name="messageId", default=None)
+    attributes: Any = None
 
 
 class _Push(msgspec.Struct):
@@ -183,6 +186,27 @@ def read(profile: Profile, headers: Headers, body: bytes = b"") -> Delivery:
         previous_response=origin.previous_response,
         user_agent=_text(headers.get("user-agent")),
     )
+
+
+def carrier(headers: Headers, body: bytes = b"") -> Headers:
+    """What may tell of the trace that sent the message: headers, and what Pub/Sub's clients add.
+
+    Those write it into the message's attributes, under names that begin with `googclient_` (their
+    guide, "OpenTelemetry tracing").
+    """
+    if _BY_CLIENT.encode() not in body:
+        return headers
+    try:
+        message = msgspec.json.decode(body, type=_Push).message
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return headers
+    attributes = message.attributes if message is not None else None
+    told = {
+        name.removeprefix(_BY_CLIENT): value
+        for name, value in (attributes if isinstance(attributes, dict) else {}).items()
+        if name.startswith(_BY_CLIENT) and isinstance(value, str)
+    }
+    return {**headers, **told}
 
 
 def speaks(verdict: Verdict | None) -> bool:

@@ -69,7 +69,7 @@ class DeliveryMiddleware:
         if self.profile.reads_body and profiles.readable(length):
             body = environ["wsgi.input"].read(int(length))
             environ["wsgi.input"] = BytesIO(body)
-        return profiles.read(self.profile, headers, body), headers
+        return profiles.read(self.profile, headers, body), profiles.carrier(headers, body)
 
 
 class _InContext:
