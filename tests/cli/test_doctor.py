@@ -36,6 +36,13 @@ def test_it_finds_sdks_with_what_is_captured_and_sent(shop: Shop) -> None:
     assert (openai["captured"], openai["sends"]) == ("yes", 3)
 
 
+def test_it_finds_opentelemetry(shop: Shop) -> None:
+    """The versions of OpenTelemetry's API and SDK are told, for without an SDK nothing is seen."""
+    found = payonce_json("doctor")["opentelemetry"]
+    assert found == {part: version(f"opentelemetry-{part}") for part in ("api", "sdk")}
+    assert f"SDK {found['sdk']}" in payonce("doctor").stdout
+
+
 def test_no_journal_yet_is_no_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before the first delivery there is nothing to mend, and nothing is made."""
     monkeypatch.chdir(tmp_path)

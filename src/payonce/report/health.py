@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import platform
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -35,7 +35,10 @@ class JournalHealth:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """All that `payonce doctor` looks at; `sdks` and `queues` with their installed versions."""
+    """All that `payonce doctor` looks at; `sdks` and `queues` with their installed versions.
+
+    `telemetry` has those of OpenTelemetry's API and SDK.
+    """
 
     python: str
     sqlite: str
@@ -43,6 +46,7 @@ class Health:
     journal: JournalHealth
     sdks: list[tuple[Sdk, str]]
     queues: list[tuple[Queue, str]]
+    telemetry: dict[str, str | None] = field(default_factory=dict)
 
     @property
     def problems(self) -> list[str]:
@@ -64,6 +68,7 @@ def examine(store: str, opened: Callable[[], Journal]) -> Health:
         journal=_journal(store, opened),
         sdks=[(sdk, found) for sdk in SDKS if (found := _installed(sdk.name))],
         queues=[(queue, found) for queue in QUEUES if (found := _installed(queue.name))],
+        telemetry={part: _installed(f"opentelemetry-{part}") for part in ("api", "sdk")},
     )
 
 
@@ -97,6 +102,7 @@ def health_view(health: Health) -> Iterator[RenderableType]:
             ("payonce", health.payonce),
             ("Python", health.python),
             ("SQLite", health.sqlite),
+            *_telemetry_fact(health),
             ("journal", journal.about.place if journal.about else journal.store),
             *_journal_facts(journal),
         ]
@@ -115,6 +121,15 @@ def health_view(health: Health) -> Iterator[RenderableType]:
     yield from layers(health)
     for problem in health.problems:
         yield Text(f"Problem: {problem}", style="red")
+
+
+def _telemetry_fact(health: Health) -> list[tuple[str, str]]:
+    """Nothing where there is none; spans and metrics come of an SDK alone."""
+    api, sdk = health.telemetry.get("api"), health.telemetry.get("sdk")
+    if api is None:
+        return []
+    told = f"SDK {sdk}" if sdk else "no SDK: nothing comes of app.observe"
+    return [("OpenTelemetry", f"API {api}, {told}")]
 
 
 def _journal_facts(journal: JournalHealth) -> list[tuple[str, str]]:
@@ -184,6 +199,7 @@ def health_document(health: Health) -> dict[str, Any]:
         "payonce": health.payonce,
         "python": health.python,
         "sqlite": health.sqlite,
+        "opentelemetry": health.telemetry,
         "journal": journal,
         "sdks": [asdict(sdk) | {"version": found} for sdk, found in health.sdks],
         "queues": [asdict(queue) | {"version": found} for queue, found in health.queues],
