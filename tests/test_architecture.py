@@ -202,13 +202,13 @@ def _query_names() -> dict[str, list[str]]:
 
 
 def _queries_asked_for(dialect: str) -> set[str]:
-    """The names of queries, of whatever dialect, that the modules of one dialect hold as texts."""
+    """The names of queries, of whatever dialect, that the modules for one dialect hold as texts."""
     known = {name for names in _query_names().values() for name in names}
     return {
         node.value
         for path, tree in _modules("src/payonce/journal").items()
         for node in ast.walk(tree)
-        if Path(path).name.startswith(dialect)
+        if Path(path).name.startswith((dialect, "adding_up"))
         and isinstance(node, ast.Constant)
         and node.value in known
     }

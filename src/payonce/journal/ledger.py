@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from payonce.journal.writer import Write
+from payonce.model import RunState
 from payonce.money import Balance, Budget, Entry
 
 
@@ -21,6 +22,84 @@ class Told:
 
 
 NOTHING_TOLD = Told(0, ())
+
+
+@dataclass(frozen=True, slots=True)
+class EntryFilter:
+    """Which entries to add up: those from `since` on, before `until`; None lets all through."""
+
+    since: float
+    until: float
+    job: str | None = None
+    tenant: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """What entries add up to in one currency, in nanos: `waste` is part of `paid`.
+
+    `calls` counts receipts, `unpriced` those of them whose price is not known, `wasted` those that
+    did no good. A step that only made captured calls has none besides theirs. `doubt` is what may
+    have been billed besides, as far as ceilings are known.
+    """
+
+    since: float
+    until: float
+    currency: str
+    paid: int
+    waste: int
+    doubt: int
+    calls: int
+    unpriced: int
+    wasted: int
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Which part of a sum is that of one run, or of several `runs` of one job and tenant.
+
+    Several have neither `run_id` nor `key`. `state` is None where they have been pruned since.
+    """
+
+    run_id: int | None
+    key: str | None
+    job: str
+    tenant: str | None
+    state: RunState | None
+    runs: int
+    sum: Sum
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """A call that may have been billed: its entry, and what the same call cost when repeated.
+
+    `resolution` is what a person has said of it; `reason` is None where its run has been pruned.
+    """
+
+    entry: Entry
+    repeat_nanos: int | None
+    reason: str | None
+    resolution: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What a run's `deliveries` after its first would have paid again, in one currency.
+
+    `calls` counts the receipts that were there when they came, once for each of them; `unpriced`
+    those of them whose price is not known. Without any, `currency` is None.
+    """
+
+    run_id: int
+    job: str
+    key: str
+    tenant: str | None
+    deliveries: int
+    currency: str | None
+    saved: int
+    calls: int
+    unpriced: int
 
 
 class Ledger(Protocol):
@@ -47,3 +126,24 @@ class Ledger(Protocol):
 
     def entries(self, run_id: int) -> list[Entry]:
         """All entries of a run, in the order in which they were written."""
+
+    def span(self) -> tuple[float, float] | None:
+        """When the first entry was written and when the last; None where there is none."""
+
+    def sums(self, wanted: EntryFilter, every: float | None = None) -> list[Sum]:
+        """What entries add up to, by currency, in stretches of `every` seconds from `since` on.
+
+        Stretches without any are left out.
+        """
+
+    def shares(self, wanted: EntryFilter, most: int = 100) -> list[Share]:
+        """Whose the money is: the dearest runs of each currency, then the others in few rows."""
+
+    def doubts(self, wanted: EntryFilter) -> list[Doubt]:
+        """The calls that are in doubt by now, by when they came into doubt."""
+
+    def replayed(self, wanted: EntryFilter) -> list[Replayed]:
+        """What deliveries in this period would have paid again, the most first."""
+
+    def runs_of(self, key: str, job: str | None = None) -> list[int]:
+        """The ids of the runs of a key, those that have been pruned since, too."""

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from payonce.journal import fields, rows
+from payonce.journal.adding_up import AddingUp
 from payonce.journal.fields import LOST, columns
 from payonce.journal.ledger import Told
 from payonce.journal.postgres_batch import NOTHING, Row, Rows, Statement, Touches
@@ -35,13 +36,14 @@ class Writes(Protocol):
         """The write, yet to be done."""
 
 
-class PostgresLedger:
+class PostgresLedger(AddingUp):
     """What a journal's database knows of money; see `Ledger` for its verbs."""
 
     def __init__(
         self, write: Writes, read: Callable[..., list[Row]], now: Callable[[], float]
     ) -> None:
-        self._write, self._all, self._now = write, read, now
+        super().__init__(read)
+        self._write, self._now = write, now
         self._there: set[tuple[str, ...]] = set()
         self._holds = False
 

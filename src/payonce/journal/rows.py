@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from payonce.journal.ledger import Doubt, EntryFilter, Replayed, Share, Sum
 from payonce.journal.protocol import RunSummary
 from payonce.model import (
     Arrival,
@@ -136,6 +137,36 @@ def balance(row: Row) -> Balance:
 def entry(row: Row) -> Entry:
     """A row of `entries_of_run`."""
     return Entry(**{name: row[name] for name in Entry.__slots__})
+
+
+def sum_(row: Row, wanted: EntryFilter) -> Sum:
+    """A row of `sum_in_one_currency`, `sums_by_currency` or `dearest_runs`."""
+    names = ("paid", "waste", "doubt", "calls", "unpriced", "wasted")
+    given = {name: row[name] for name in names}
+    return Sum(wanted.since, wanted.until, row["currency"] or "USD", **given)
+
+
+def share(row: Row, wanted: EntryFilter) -> Share:
+    """A row of `dearest_runs`."""
+    return Share(
+        run_id=row["run_id"],
+        key=row["key"],
+        job=row["job"],
+        tenant=row["tenant"],
+        state=None if row["state"] is None else RunState(row["state"]),
+        runs=row["runs"],
+        sum=sum_(row, wanted),
+    )
+
+
+def doubt(row: Row) -> Doubt:
+    """A row of `open_doubts`."""
+    return Doubt(entry(row), row["repeat_nanos"], row["reason"], row["resolution"])
+
+
+def replayed(row: Row) -> Replayed:
+    """A row of `replayed`."""
+    return Replayed(**{name: row[name] for name in Replayed.__slots__})
 
 
 def budget(row: Row) -> Budget:

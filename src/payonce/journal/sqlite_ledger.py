@@ -9,6 +9,7 @@ from typing import Any
 
 from payonce import budget
 from payonce.journal import fields, rows
+from payonce.journal.adding_up import AddingUp
 from payonce.journal.fields import LOST, columns
 from payonce.journal.ledger import Told
 from payonce.journal.queries import queries
@@ -19,7 +20,7 @@ from payonce.money import Balance, Budget, Claim, Entry, Short
 _Q = queries("sqlite")
 
 
-class SqliteLedger:
+class SqliteLedger(AddingUp):
     """What a journal's file knows of money; see `Ledger` for its verbs."""
 
     def __init__(
@@ -28,7 +29,8 @@ class SqliteLedger:
         read: Callable[..., list[sqlite3.Row]],
         now: Callable[[], float],
     ) -> None:
-        self._writer, self._all, self._now = writer, read, now
+        super().__init__(read)
+        self._writer, self._now = writer, now
 
     def budgets(self) -> Told:
         found = self._all("budgets")

@@ -657,6 +657,154 @@ WHERE at >= %(since)s AND currency = %(currency)s
 -- All that the ledger has of one run, in the order in which it was written.
 SELECT * FROM payonce_entries WHERE run_id = %(run_id)s ORDER BY id;
 
+-- name: span_of_entries
+-- From when to when the ledger has entries: two looks at the ends of an index.
+SELECT (SELECT min(at) FROM payonce_entries) AS first, (SELECT max(at) FROM payonce_entries) AS last;
+
+-- name: sum_in_one_currency
+-- What a period adds up to, without sorting: the caller looks whether all of it is in one currency.
+-- A step that only made captured calls, within a day, has no receipt besides theirs.
+SELECT min(currency) FILTER (WHERE nanos IS NOT NULL) AS currency,
+    max(currency) FILTER (WHERE nanos IS NOT NULL) AS other_currency,
+    coalesce(sum(nanos) FILTER (WHERE kind = 'settle'), 0)::bigint AS paid,
+    coalesce(sum(nanos) FILTER (WHERE kind = 'waste'), 0)::bigint AS waste,
+    coalesce(sum(nanos) FILTER (WHERE kind = 'doubt'), 0)::bigint AS doubt,
+    count(*) AS entries, count(*) FILTER (WHERE kind = 'settle') AS calls,
+    count(*) FILTER (WHERE kind = 'settle' AND nanos IS NULL) AS unpriced,
+    count(*) FILTER (WHERE kind = 'waste') AS wasted
+FROM payonce_entries
+WHERE at >= %(since)s::float8 AND at < %(until)s::float8
+    AND (%(job)s::text IS NULL OR job = %(job)s::text)
+    AND (%(tenant)s::text IS NULL OR tenant = %(tenant)s::text)
+    AND (kind <> 'settle' OR nanos IS NOT NULL OR call_id NOT IN (
+        SELECT parent_id FROM payonce_entries
+        WHERE parent_id IS NOT NULL AND at >= %(since)s::float8 - 86400 AND at < %(until)s::float8));
+
+-- name: sums_by_currency
+-- The same, where currencies are mixed: they never add up.
+SELECT currency, currency AS other_currency,
+    coalesce(sum(nanos) FILTER (WHERE kind = 'settle'), 0)::bigint AS paid,
+    coalesce(sum(nanos) FILTER (WHERE kind = 'waste'), 0)::bigint AS waste,
+    coalesce(sum(nanos) FILTER (WHERE kind = 'doubt'), 0)::bigint AS doubt,
+    count(*) AS entries, count(*) FILTER (WHERE kind = 'settle') AS calls,
+    count(*) FILTER (WHERE kind = 'settle' AND nanos IS NULL) AS unpriced,
+    count(*) FILTER (WHERE kind = 'waste') AS wasted
+FROM payonce_entries
+WHERE at >= %(since)s::float8 AND at < %(until)s::float8
+    AND (%(job)s::text IS NULL OR job = %(job)s::text)
+    AND (%(tenant)s::text IS NULL OR tenant = %(tenant)s::text)
+    AND (kind <> 'settle' OR nanos IS NOT NULL OR call_id NOT IN (
+        SELECT parent_id FROM payonce_entries
+        WHERE parent_id IS NOT NULL AND at >= %(since)s::float8 - 86400 AND at < %(until)s::float8))
+GROUP BY currency ORDER BY currency;
+
+-- name: dearest_runs
+-- The runs that a period's money went to, the dearest of each currency one by one, the others of a
+-- job and a tenant in one row. A run that has been pruned since has no state any more.
+WITH per_run AS (
+    SELECT run_id, currency, max(job) AS job, max(key) AS key, max(tenant) AS tenant,
+        min(at) AS first, max(at) AS last,
+        coalesce(sum(nanos) FILTER (WHERE kind = 'settle'), 0)::bigint AS paid,
+        coalesce(sum(nanos) FILTER (WHERE kind = 'waste'), 0)::bigint AS waste,
+        coalesce(sum(nanos) FILTER (WHERE kind = 'doubt'), 0)::bigint AS doubt,
+        count(*) FILTER (WHERE kind = 'settle') AS calls,
+        count(*) FILTER (WHERE kind = 'settle' AND nanos IS NULL) AS unpriced,
+        count(*) FILTER (WHERE kind = 'waste') AS wasted
+    FROM payonce_entries
+    WHERE at >= %(since)s::float8 AND at < %(until)s::float8
+        AND kind IN ('settle', 'waste', 'doubt')
+        AND (%(job)s::text IS NULL OR job = %(job)s::text)
+        AND (%(tenant)s::text IS NULL OR tenant = %(tenant)s::text)
+        AND (kind <> 'settle' OR nanos IS NOT NULL OR call_id NOT IN (
+            SELECT parent_id FROM payonce_entries
+            WHERE parent_id IS NOT NULL AND at >= %(since)s::float8 - 86400 AND at < %(until)s::float8))
+    GROUP BY run_id, currency
+), ranked AS (
+    SELECT *, row_number() OVER (
+        PARTITION BY currency ORDER BY paid DESC, doubt DESC, calls DESC, run_id
+    ) <= %(most)s::bigint AS shown
+    FROM per_run
+)
+SELECT CASE WHEN shown THEN run_id END AS run_id, CASE WHEN shown THEN ranked.key END AS key,
+    ranked.job, ranked.tenant, runs.state, currency, count(*) AS runs,
+    sum(paid)::bigint AS paid, sum(waste)::bigint AS waste, sum(doubt)::bigint AS doubt, sum(calls)::bigint AS calls,
+    sum(unpriced)::bigint AS unpriced, sum(wasted)::bigint AS wasted,
+    min(first) AS first, max(last) AS last
+FROM ranked LEFT JOIN payonce_runs AS runs ON runs.id = ranked.run_id
+GROUP BY 1, 2, 3, 4, 5, 6
+ORDER BY paid DESC, doubt DESC, calls DESC, run_id;
+
+-- name: open_doubts
+-- Calls that may have been billed, as far as nobody knows better: what each may have cost at most,
+-- and what its repeat did cost. A step that only made captured calls is as certain as those are.
+SELECT entries.*, calls.reason, calls.resolution, (
+    SELECT max(again.cost_nanos) FROM payonce_calls AS again
+    WHERE again.run_id = calls.run_id AND again.step_key = calls.step_key
+        AND again.occurrence = calls.occurrence AND again.state = 'paid'
+        AND again.currency = entries.currency) AS repeat_nanos
+FROM payonce_entries AS entries
+LEFT JOIN payonce_calls AS calls ON calls.id = entries.call_id
+WHERE entries.kind = 'doubt' AND entries.at >= %(since)s::float8 AND entries.at < %(until)s::float8
+    AND (%(job)s::text IS NULL OR entries.job = %(job)s::text)
+    AND (%(tenant)s::text IS NULL OR entries.tenant = %(tenant)s::text)
+    AND NOT EXISTS (
+        SELECT 1 FROM payonce_entries AS after
+        WHERE after.run_id = entries.run_id AND after.call_id = entries.call_id
+            AND after.kind = 'doubt' AND after.id > entries.id)
+    AND (calls.id IS NULL OR calls.state = 'in_doubt')
+    AND NOT EXISTS (
+        SELECT 1 FROM payonce_entries AS inner_
+        WHERE inner_.run_id = entries.run_id AND inner_.parent_id = entries.call_id)
+ORDER BY entries.id;
+
+-- name: replayed
+-- What the deliveries after a run's first would have paid again: for each good receipt, the number of
+-- them that came when it was there. Those that payonce made itself don't count.
+WITH again AS (
+    SELECT run_id, at FROM payonce_deliveries
+    WHERE (attempt IS NULL OR attempt > 1) AND at >= %(since)s::float8 AND at < %(until)s::float8
+        AND queue NOT IN ('wake', 'lookout')
+), counted AS (
+    SELECT run_id, count(*) AS deliveries FROM again GROUP BY run_id
+), events AS (
+    SELECT run_id, at, 1 AS delivery, NULL::text AS kind, NULL::bigint AS call_id,
+        NULL::bigint AS nanos, NULL::text AS currency
+    FROM again
+    UNION ALL
+    SELECT entries.run_id, entries.at, 0, entries.kind, entries.call_id, entries.nanos,
+        entries.currency
+    FROM counted JOIN payonce_entries AS entries ON entries.run_id = counted.run_id
+    WHERE entries.kind IN ('settle', 'waste')
+), timed AS (
+    SELECT *, sum(delivery) OVER (PARTITION BY run_id ORDER BY at DESC)
+        * CASE kind WHEN 'settle' THEN 1 ELSE -1 END AS times
+    FROM events
+), receipts AS (
+    SELECT run_id, currency,
+        sum(times * coalesce(nanos, 0))::bigint AS saved, sum(times)::bigint AS calls,
+        coalesce(sum(times) FILTER (WHERE nanos IS NULL), 0)::bigint AS unpriced
+    FROM timed
+    WHERE delivery = 0 AND (nanos IS NOT NULL OR call_id NOT IN (
+        SELECT inner_.parent_id FROM payonce_entries AS inner_
+        JOIN counted ON counted.run_id = inner_.run_id
+        WHERE inner_.parent_id IS NOT NULL))
+    GROUP BY run_id, currency
+)
+SELECT counted.run_id, runs.job, runs.key, runs.tenant, counted.deliveries, receipts.currency,
+    coalesce(receipts.saved, 0) AS saved, coalesce(receipts.calls, 0) AS calls,
+    coalesce(receipts.unpriced, 0) AS unpriced
+FROM counted JOIN payonce_runs AS runs ON runs.id = counted.run_id
+LEFT JOIN receipts ON receipts.run_id = counted.run_id
+WHERE (%(job)s::text IS NULL OR runs.job = %(job)s::text)
+    AND (%(tenant)s::text IS NULL OR runs.tenant = %(tenant)s::text)
+ORDER BY saved DESC, counted.deliveries DESC, counted.run_id;
+
+-- name: runs_in_ledger
+-- The runs of a key, those that have been pruned since, too.
+SELECT run_id, job, max(tenant) AS tenant FROM payonce_entries
+WHERE key = %(key)s::text AND (%(job)s::text IS NULL OR job = %(job)s::text)
+GROUP BY run_id, job ORDER BY run_id;
+
 -- name: schema_version
 -- The last migration that was applied.
 SELECT max(number) AS number FROM payonce_migrations;

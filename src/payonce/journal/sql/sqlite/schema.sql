@@ -96,6 +96,10 @@ CREATE TABLE payonce_deliveries (
 
 CREATE INDEX payonce_deliveries_by_run ON payonce_deliveries (run_id);
 
+-- Those after a run's first.
+CREATE INDEX payonce_deliveries_again ON payonce_deliveries (at)
+WHERE attempt IS NULL OR attempt > 1;
+
 CREATE TABLE payonce_calls (
     id INTEGER PRIMARY KEY,
     run_id INTEGER NOT NULL REFERENCES payonce_runs (id),
@@ -155,7 +159,8 @@ CREATE TABLE payonce_entries (
     began REAL NOT NULL
 ) STRICT;
 
-CREATE INDEX payonce_entries_by_time ON payonce_entries (at);
+-- A period's sums come out of this index alone.
+CREATE INDEX payonce_entries_by_time ON payonce_entries (at, kind, currency, nanos);
 
 CREATE INDEX payonce_entries_by_run ON payonce_entries (run_id);
 

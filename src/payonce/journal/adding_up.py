@@ -1,0 +1,61 @@
+"""Memory: what the ledger adds up to, read the same way in every dialect."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from payonce.journal import rows
+from payonce.journal.fields import columns
+from payonce.journal.ledger import Doubt, EntryFilter, Replayed, Share, Sum
+
+
+class AddingUp:
+    """The reading verbs of a `Ledger`."""
+
+    def __init__(self, read: Callable[..., Sequence[Any]]) -> None:
+        self._all = read
+
+    def span(self) -> tuple[float, float] | None:
+        [row] = self._all("span_of_entries")
+        return None if row["first"] is None else (row["first"], row["last"])
+
+    def sums(self, wanted: EntryFilter, every: float | None = None) -> list[Sum]:
+        span = self.span()
+        parts = () if span is None else _stretches(wanted, every, span)
+        return [found for part in parts for found in self._sums(part)]
+
+    def _sums(self, wanted: EntryFilter) -> list[Sum]:
+        given = columns(wanted)
+        found = self._all("sum_in_one_currency", **given)
+        if found[0]["currency"] != found[0]["other_currency"]:
+            found = self._all("sums_by_currency", **given)
+        return [rows.sum_(row, wanted) for row in found if row["entries"]]
+
+    def shares(self, wanted: EntryFilter, most: int = 100) -> list[Share]:
+        found = self._all("dearest_runs", **columns(wanted), most=most)
+        return [rows.share(row, wanted) for row in found]
+
+    def doubts(self, wanted: EntryFilter) -> list[Doubt]:
+        return [rows.doubt(row) for row in self._all("open_doubts", **columns(wanted))]
+
+    def replayed(self, wanted: EntryFilter) -> list[Replayed]:
+        return [rows.replayed(row) for row in self._all("replayed", **columns(wanted))]
+
+    def runs_of(self, key: str, job: str | None = None) -> list[int]:
+        return [row["run_id"] for row in self._all("runs_in_ledger", key=key, job=job)]
+
+
+def _stretches(
+    wanted: EntryFilter, every: float | None, span: tuple[float, float]
+) -> Iterator[EntryFilter]:
+    """A period's parts of `every` seconds, as far as there is anything in the ledger."""
+    if every is None:
+        yield wanted
+        return
+    first, last = span
+    since = wanted.since + max(0.0, (first - wanted.since) // every) * every
+    while since < wanted.until and since <= last:
+        yield replace(wanted, since=since, until=min(since + every, wanted.until))
+        since += every

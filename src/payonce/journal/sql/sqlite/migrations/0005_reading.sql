@@ -1,0 +1,8 @@
+-- What `why` reads: a period's sums out of an index alone, and the deliveries after a run's first.
+
+DROP INDEX payonce_entries_by_time;
+
+CREATE INDEX payonce_entries_by_time ON payonce_entries (at, kind, currency, nanos);
+
+CREATE INDEX payonce_deliveries_again ON payonce_deliveries (at)
+WHERE attempt IS NULL OR attempt > 1;
