@@ -80,3 +80,11 @@ def test_what_an_observer_adds_can_be_measured() -> None:
     for found in result.values():
         assert set(found) == {"nobody", "api", "sdk"}
         assert all(set(took) == {"step", "replay", "delivery"} for took in found.values())
+
+
+@pytest.mark.slow
+def test_what_prices_cost_can_be_measured() -> None:
+    """Each figure is there: to load the lists, to price a receipt, to find a ceiling."""
+    result = _measured("prices.py", "--rounds", "1", "--calls", "10")
+    assert {name for name, value in result.items() if not value > 0} == set()
+    assert set(result) >= {"load_ms", "load_beside_openai_ms", "cost_us", "ceiling_us"}

@@ -117,6 +117,10 @@ def told() -> float | str:
 
 def judged(exc: Exception) -> Diagnosis:
     """The classifier by itself, and with a rule of the user's own."""
+    app.prices.add("our-*", provider="openai", input="1 USD", output=Money(1), factor="0.85")
+    app.prices(model="*", call="0.05", currency="EUR")
+    assert_type(app.prices.cost("openai", "m", {"input_tokens": 1}, at=0.0), Money | None)
+    assert_type(app.prices.ceiling(None, "m", None, 0, at=0.0, host="h"), Money | None)
     app.failures.add(KeyError, kind=Kind.DETERMINISTIC, wakes_on=(WakesOn.INPUT,))
     assert_type(app.failures[0], Rule)
     reject("an answer that can't be used", why="it is empty")
