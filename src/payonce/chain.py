@@ -15,6 +15,9 @@ from typing import Any
 import msgspec
 
 LONGEST_CHAIN = 32
+STARTED = ("__main__", "__mp_main__")
+"""What a module is called in the process that it was started in, or that multiprocessing made."""
+
 _LONGEST_BODY = 65_536
 _LONGEST_MESSAGE = 8_192
 
@@ -156,7 +159,7 @@ class Link:
         trace: TracebackType | None = self.exc.__traceback__
         while trace is not None:
             code = trace.tb_frame.f_code
-            yield trace.tb_frame.f_globals.get("__name__", ""), code.co_qualname, code.co_filename
+            yield module_of(trace.tb_frame.f_globals), code.co_qualname, code.co_filename
             trace = trace.tb_next
 
     @cached_property
@@ -211,6 +214,21 @@ _STATUS_PATHS = (
     "response_code",
     "code",
 )
+
+
+def module_of(names: dict[str, Any]) -> str:
+    """A module's name, by its globals; also where it was started as a program.
+
+    Another process may import the same module.
+    """
+    name = str(names.get("__name__", ""))
+    if name not in STARTED:
+        return name
+    spec = names.get("__spec__")
+    if spec is not None:
+        return str(spec.name)
+    file = str(names.get("__file__", name))
+    return file.replace("\\", "/").rpartition("/")[2].removesuffix(".py")
 
 
 def read(value: Any, path: str) -> Any:

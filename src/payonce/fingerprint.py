@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import sys
 import sysconfig
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from enum import Enum
@@ -18,7 +19,7 @@ from typing import Any
 
 import msgspec
 
-from payonce.chain import LONGEST_CHAIN, Chain, Link, read
+from payonce.chain import LONGEST_CHAIN, STARTED, Chain, Link, module_of, read
 from payonce.errors import NotKeyable
 
 FAILURE_LENGTH = 16
@@ -120,8 +121,17 @@ def _identity(link: Link) -> str:
     own = [f"{module}:{function}" for module, function in _own_frames(link)]
     if link.is_plain:
         return "|".join((link.names[0], str(link.errno or ""), *own))
+    name = _imported(link.names[0])
     named = [link.text(*paths) or "" for paths in _NAMED]
-    return "|".join((link.names[0], _code_of(link), *named, *own))
+    return "|".join((name, _code_of(link), *named, *own))
+
+
+def _imported(text: str) -> str:
+    """Names of a program's own module, as a process has them that imports it."""
+    if not any(name in text for name in STARTED):
+        return text
+    main = module_of(vars(sys.modules["__main__"]))
+    return re.sub(r"\b(?:__main__|__mp_main__)(?=\.)", lambda _: main, text)
 
 
 _NAMED = tuple((f"diag.{each}_name", f"{each}_name") for each in ("table", "column", "constraint"))
@@ -173,23 +183,25 @@ _EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _PATH = re.compile(r"(?<![\w.<])(?:~|[A-Za-z]:)?(?:[/\\][\w.@+-]+){2,}")
 _WITH_DIGITS = re.compile(
     r"(?<![\w.])(?=[\w+.-]*\d)(?:"
-    r"(?P<uuid>[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\b)"
-    r"|(?P<time>\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d(?::?\d\d)?)?)?"
-    r"|\d\d:\d\d:\d\d(?:\.\d+)?\b)"
+    r"(?P<time>\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?:Z|[+-]\d\d(?::?\d\d)?)?)?"
+    r"|\d\d:\d\d:\d\d(?:[.,]\d+)?\b)"
     r"|(?P<ip>\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b)"
-    r"|(?P<id>[A-Za-z]{2,12}[-_](?=[A-Za-z]*\d)[A-Za-z0-9]{8,}\b"
-    r"|(?=(?:[A-Za-z]*\d){3})(?=\d*[A-Za-z])[A-Za-z0-9]{12,}\b)"
-    r"|(?P<hex>0[xX][0-9a-fA-F]+\b|(?=\d*[a-f])[0-9a-f]{8,}\b)"
-    r"|(?P<number>[-+]?\d+(?:[.,]\d+)*(?=(?:[num]?s|m|h|d|%|[KMGkmg]i?[Bb]?)?(?!\w)))"
+    r"|(?P<id>[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\b"
+    r"|[A-Za-z]{2,12}[-_](?=[A-Za-z]*\d)[A-Za-z0-9]{8,}\b"
+    r"|0[xX][0-9a-fA-F]+\b|(?=\d*[a-f])[0-9a-f]{8,}\b"
+    r"|(?=(?:[A-Za-z]*\d){3})(?=\d*[A-Za-z])[A-Za-z0-9]{12,}\b"
+    r"|[-+]?\d+(?:[.,]\d+)*(?:[eE][-+]?\d+)?(?=(?:[num]?s|m|h|d|%|[KMGkmg]i?[Bb]?)?(?!\w)))"
     r")"
 )
+_SET = re.compile(r"\{(?P<names>'[^'{}]*'(?:, '[^'{}]*')+)\}")
 
 
 def plain_message(message: str, known: Iterable[str] = ()) -> str:
     """A message without what differs from run to run.
 
-    Ids, URLs (but their host), addresses, times, paths and numbers become placeholders;
-    rows, statements and their parameters are cut off. Quoted names of columns and tables stay.
+    Ids, URLs (but their host), addresses, times, paths and numbers become placeholders, the same
+    for an id as for a number, since an id may have no letter by chance; rows, statements and their
+    parameters are cut off. Quoted names of columns and tables stay, those of a set in order.
 
     Args:
         message: as the exception gives it.
@@ -209,7 +221,12 @@ def plain_message(message: str, known: Iterable[str] = ()) -> str:
         message = _EMAIL.sub("<email>", message)
     if "/" in message or "\\" in message:
         message = _PATH.sub("<path>", message)
-    return _WITH_DIGITS.sub(lambda match: f"<{match.lastgroup}>", message).strip()
+    message = _WITH_DIGITS.sub(lambda match: f"<{match.lastgroup}>", _imported(message)).strip()
+    return _SET.sub(_in_order, message) if "{'" in message else message
+
+
+def _in_order(match: re.Match[str]) -> str:
+    return "{" + ", ".join(sorted(match["names"].split(", "))) + "}"
 
 
 def _host_alone(match: re.Match[str]) -> str:

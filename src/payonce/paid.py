@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from payonce import values
+from payonce import chain, values
 from payonce.effects import Effect, Invoke, Way, Work, adrive, drive
 from payonce.errors import ConfigError, NotDone, NotReplayable, Stop
 from payonce.failure.billing import fate
@@ -121,13 +121,9 @@ def _refuse_unfit(step: Step) -> None:
 
 def module_of(function: Callable[..., Any]) -> str:
     """The module's name, also where it was started as a program (`python -m …`)."""
-    if function.__module__ != "__main__":
+    if function.__module__ not in chain.STARTED:
         return function.__module__
-    spec = function.__globals__.get("__spec__")
-    if spec is not None:
-        return str(spec.name)
-    file = str(function.__globals__.get("__file__", "__main__"))
-    return file.replace("\\", "/").rpartition("/")[2].removesuffix(".py")
+    return chain.module_of(function.__globals__)
 
 
 def _way(step: Step, scope: RunScope, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Way[Any]:

@@ -12,6 +12,8 @@ PAGE = (Path(__file__).resolve().parents[2] / "docs" / "failures.md").read_text(
 TABLES = Path(payonce.failure.__file__).parent
 NO_TABLE = {
     *("__init__", "billing", "finding", "own", "reason", "rules", "stand_in", "weigh"),
+    "pasted",
+    "pasted_message",
 }
 
 
