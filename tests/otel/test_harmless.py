@@ -10,8 +10,9 @@ from typing import Any
 
 import openai
 import pytest
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Sampler, SamplingResult
 from tests.otel.asking import chat, word
 from tests.otel.conftest import Telemetry
 
@@ -170,6 +171,56 @@ def test_an_observer_that_raises_harms_nobody(
     assert [r.message for r in caplog.records if "observer" in r.message] == [
         f"the observer raised builtins.RuntimeError: {at} failed, key ***"
     ]
+
+
+class Faulty(SpanProcessor, Sampler):
+    """A processor and a sampler of the SDK's that raise at one of their tasks."""
+
+    def __init__(self, at: str) -> None:
+        self._at = at
+
+    def _do(self, at: str) -> None:
+        if at == self._at:
+            raise RuntimeError(f"{at} failed")
+
+    def on_start(self, span: Any, parent_context: Any = None) -> None:
+        self._do("on_start")
+
+    def on_end(self, span: ReadableSpan) -> None:
+        self._do("on_end")
+
+    def should_sample(self, *args: Any, **options: Any) -> SamplingResult:
+        self._do("should_sample")
+        return ALWAYS_ON.should_sample(*args, **options)
+
+    def get_description(self) -> str:
+        return "Faulty"
+
+
+@pytest.mark.parametrize("at", ["on_start", "on_end", "should_sample"])
+def test_an_sdk_that_raises_harms_nobody(
+    make_app: Callable[..., payonce.Payonce],
+    telemetry: Telemetry,
+    gpt: openai.OpenAI,
+    provider: MeteredProvider,
+    caplog: pytest.LogCaptureFixture,
+    at: str,
+) -> None:
+    """A sampler or a processor that raises costs spans; no run, no payment, no metric."""
+    faulty = Faulty(at)
+    tracers = TracerProvider(sampler=faulty, shutdown_on_exit=False)
+    tracers.add_span_processor(faulty)
+    app = make_app()
+    observer = OpenTelemetry(tracer_provider=tracers, meter_provider=telemetry.meters)
+    app.observe(observer)
+    course = _course(app, gpt)
+    with caplog.at_level(logging.WARNING, "payonce"):
+        assert [word(course), word(course)] == ["RetryLater", "done"]
+        assert observer.flush(60)
+    assert provider.billed("outline") == 1
+    assert len([r for r in caplog.records if f"{at} failed" in r.message]) == 1
+    assert telemetry.total("payonce.deliveries") == 2
+    assert telemetry.total("payonce.calls") == 2
 
 
 def test_without_an_sdk_nothing_comes_of_it(

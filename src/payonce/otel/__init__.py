@@ -72,8 +72,15 @@ class OpenTelemetry:
         return "OpenTelemetry()"
 
     def begin(self, what: Begun) -> _Watch:
-        """Start a span."""
-        span, context = self._spans.start(what)
+        """Start a span; where the SDK fails at that, what happens is still counted."""
+        from opentelemetry.context import get_current
+        from opentelemetry.trace import INVALID_SPAN
+
+        try:
+            span, context = self._spans.start(what)
+        except Exception as exc:
+            self._ending.complain(exc, "a span could not be started")
+            span, context = INVALID_SPAN, get_current()
         return _Watch(what, span, context, self._spans, self._metrics, self._ending)
 
     def note(self, what: CallSeen, word: Word) -> None:

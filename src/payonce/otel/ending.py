@@ -43,7 +43,7 @@ class Ending:
     def put(self, span: Span, attributes: Mapping[str, Any], error: str | None, at: int) -> None:
         """Let a span end at a moment, in nanoseconds since the epoch; returns at once."""
         if self._queue.qsize() >= MOST:
-            self._complain("behind", "spans are dropped: their exporter is %d behind", MOST)
+            self._say("behind", f"spans are dropped: their exporter is {MOST} behind")
             return
         self._queue.put((span, attributes, error, at))
         if not self._threads:
@@ -74,14 +74,17 @@ class Ending:
                     try:
                         _end(span, attributes, error, at)
                     except Exception as exc:
-                        kind = type(exc).__qualname__
-                        self._complain(kind, "a span could not be ended: %s: %s", kind, exc)
+                        self.complain(exc, "a span could not be ended")
 
-    def _complain(self, kind: str, words: str, *given: object) -> None:
-        """Once per kind of failure."""
+    def complain(self, exc: Exception, what: str) -> None:
+        """Tell of what the SDK has raised, once per kind."""
+        kind = type(exc).__qualname__
+        self._say(f"{what}: {kind}", f"{what}: {kind}: {exc}")
+
+    def _say(self, kind: str, words: str) -> None:
         if kind not in self._complained:
             self._complained.add(kind)
-            _log.warning("%s", redact(words % given))
+            _log.warning("%s", redact(words))
 
     def before_fork(self) -> None:
         """Nothing has to be waited for."""

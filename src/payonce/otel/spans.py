@@ -182,7 +182,7 @@ def _whose(whose: Whose) -> Told:
 
 def _step(call: Call) -> Told:
     return {
-        "payonce.step": redact(call.name),
+        "payonce.step": call.name,
         "payonce.call.id": call.id,
         "payonce.call.send": call.send,
     }
