@@ -14,7 +14,7 @@ from typing import Any
 
 from payonce.audit.log_lines import Event, events, host_of, moment_in, scope_in, task_in
 
-_ERRORS, _BOUND = 4, 50_000
+_ERRORS, _BOUND, _HELD = 4, 50_000, 2000
 _HTTP = ("cloud-tasks", "queue")
 _SILENT = ("cloud-tasks", "queue", "sqs")
 _NO_END = "no end was told"
@@ -36,6 +36,9 @@ class _Attempt:
     url: str | None = None
 
 
+_Row = tuple[str, dict[str, Any]]
+
+
 @dataclass(slots=True)
 class Story:
     """The story of one log; what is known is taken out by `taken`, bit by bit."""
@@ -46,14 +49,18 @@ class Story:
     _traces: OrderedDict[str, str] = field(default_factory=OrderedDict)
     _pending: list[Event] = field(default_factory=list)
     _last: _Attempt | None = None
+    _line: _Attempt | None = None
     _now: int | None = None
     _count: int = 0
     _answers: bool = False
+    _held: dict[str, list[_Row]] = field(default_factory=dict)
     _rows: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
     def read(self, at: int | None, trace: str | None, scope: str | None, text: str) -> int:
         """Read on; the number of rows that wait to be taken."""
-        self._now = at or moment_in(text) or self._now
+        at = at or moment_in(text)
+        goes_on = at is None
+        self._now = at or self._now
         scope = scope or scope_in(text)
         trace = trace.rpartition("/")[2] if trace else None
         for event in events(text):
@@ -62,7 +69,10 @@ class Story:
                 self._start(event, task, trace)
             if task is not None and scope is not None and task in self._open:
                 self._scopes[scope] = task
-            self._happens(event, task, trace, scope)
+            if not (goes_on and event.kind == "error" and self._line is not None):
+                self._line = self._happens(event, task, trace, scope)
+            else:
+                self._error(event, self._line, trace)
         return sum(map(len, self._rows.values()))
 
     def taken(self) -> dict[str, list[dict[str, Any]]]:
@@ -72,6 +82,8 @@ class Story:
 
     def end(self) -> None:
         """The log ends: what is at work still has no end, and failed if errors were told."""
+        for scope in list(self._held):
+            self._let_go(scope, None)
         for attempt in list(self._open.values()):
             self._close(attempt, attempt.errors > 0 or None, None, at=attempt.seen)
 
@@ -96,22 +108,27 @@ class Story:
 
     def _happens(
         self, event: Event, task: str | None, trace: str | None, scope: str | None
-    ) -> None:
+    ) -> _Attempt | None:
+        """Take an event in; the delivery that it belongs to, if one can tell."""
         attempt = self._whose(task, trace, scope)
         if attempt is not None:
             attempt.seen = self._now
         match event.kind:
             case "call" | "resend":
-                self._add("calls", self._call(event, attempt, trace))
+                row = self._call(event, attempt, trace)
+                bound = self._scopes.get(scope or "") in self._open
+                self._add("calls", row, None if bound else scope)
             case "error":
                 self._error(event, attempt or self._last, trace)
             case "end" if task is not None:
                 if task in self._open:
+                    self._let_go(scope, self._open[task])
                     ended = self._open[task]
                     failed = ended.errors > 0 if event.failed is None else event.failed
                     self._close(ended, failed, event.status)
             case "end":
                 self._answered(event, trace)
+        return attempt
 
     def _whose(self, task: str | None, trace: str | None, scope: str | None) -> _Attempt | None:
         for key in (task, self._traces.get(trace or ""), self._scopes.get(scope or "")):
@@ -194,8 +211,22 @@ class Story:
             },
         )
 
-    def _add(self, table: str, row: dict[str, Any]) -> None:
-        self._rows.setdefault(table, []).append(row)
+    def _add(self, table: str, row: dict[str, Any], scope: str | None = None) -> None:
+        """Add a row, or hold it until the worker that wrote it says which task it has ended."""
+        if scope is None:
+            self._rows.setdefault(table, []).append(row)
+            return
+        held = self._held.setdefault(scope, [])
+        held.append((table, row))
+        if len(held) >= _HELD:
+            self._let_go(scope, None)
+
+    def _let_go(self, scope: str | None, attempt: _Attempt | None) -> None:
+        """What a worker did since it last ended a task was for the task that it ends now."""
+        for table, row in self._held.pop(scope or "", []):
+            if attempt is not None:
+                row |= {"delivery": attempt.id, "task": attempt.task}
+            self._add(table, row)
 
 
 def tables() -> Iterator[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
 from payonce.audit.findings import Cost, Repeated, Storm
@@ -16,7 +17,7 @@ from payonce.audit.spacing import schedule_of, waits
 from payonce.audit.store import Store
 from payonce.audit.wording import counted, legible
 
-_MANY = 5
+_TIMETABLE = 6 * 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,16 +100,13 @@ def _belongs(each: _Prompt, first: _Prompt) -> bool:
 
 def _storm(group: Sequence[_Prompt]) -> Storm | None:
     first = group[0]
-    if first.task is None and len(group) == 1 and first.count < _MANY:
-        return None
     starts: list[tuple[int, int | None]] = [
         (time, max((t for each in group for t in each.times[i : i + 1]), default=time))
         for i, time in enumerate(first.times)
     ]
-    schedule = schedule_of(waits(starts))
-    if first.task is None and (schedule is None or len(group) == 1) and first.count < _MANY:
-        return None
-    if len(group) == 1 and first.task is None and schedule in (None, "at once, without a wait"):
+    found = waits(starts)
+    schedule = schedule_of(found)
+    if not _is_retried(schedule, found, task=first.task is not None, prompts=len(group)):
         return None
     calls = sum(each.count for each in group)
     return Storm(
@@ -126,6 +124,18 @@ def _storm(group: Sequence[_Prompt]) -> Storm | None:
         + ([] if first.task else ["which task it is"]),
         sources={first.source},
     )
+
+
+def _is_retried(schedule: str | None, found: Sequence[float], *, task: bool, prompts: int) -> bool:
+    """Whether rounds are those of a retry, and not of a timetable, or of prompts that are popular.
+
+    Without a task, even waits say nothing: what runs each hour asks the same each hour.
+    """
+    if schedule is None:
+        return task and prompts > 1
+    if schedule.startswith("every "):
+        return task and median(found) < _TIMETABLE
+    return task or prompts > 1 or not schedule.startswith("at once")
 
 
 def _evidence(group: Sequence[_Prompt], schedule: str | None) -> list[str]:

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from payonce.audit.blame import blame
-from payonce.audit.findings import Cost, Storm
+from payonce.audit.findings import Storm
 from payonce.audit.spacing import schedule_of, waits
+from payonce.audit.spent import add_calls
 from payonce.audit.store import Store
 from payonce.audit.wording import counted, legible
 from payonce.model import Kind
 
 _ALONE = 5
 """Failures that make a storm where nothing tells of paid calls, nor of a failure that stays."""
-_HOW = {
-    "line": "by the log's own lines",
-    "trace": "by their trace",
-    "task": "by the task that they name",
-    "time": "by time alone: no other task was at work then",
-}
 
 
 def storms_of_tasks(store: Store, least: int, most: int) -> list[Storm]:
@@ -50,40 +44,9 @@ def _storm(store: Store, row: tuple[Any, ...]) -> Storm:
     storm.evidence.append(
         f"{counted(deliveries, 'delivery', 'deliveries')} of one task, {failed:,} failed"
     )
-    _add_calls(storm, store.rows("ask", "calls_of", task=task))
+    add_calls(storm, store, task)
     _add_rest(storm)
     return storm
-
-
-def _add_calls(storm: Storm, rows: Iterable[tuple[Any, ...]]) -> None:
-    """The calls by what tells of the most; the money by what knows it."""
-    told = sorted(rows, key=lambda row: (row[3], -(row[7])), reverse=True)
-    if not told or not told[0][3]:
-        storm.unknown.append("what it paid for: no file has calls that are surely this task's")
-        return
-    sources, how, _, storm.calls, storm.wasted, *_ = told[0]
-    storm.sources |= set(sources)
-    storm.evidence.append(
-        f"{counted(storm.calls or 0, 'paid call')} in "
-        f"{counted(told[0][8], 'delivery', 'deliveries')}, {_HOW[how]}"
-    )
-    priced = max(told, key=lambda row: row[3] - row[7])
-    storm.sources |= set(priced[0])
-    _, _, currency, calls, wasted, nanos, wasted_nanos, unknown, *_ = priced
-    storm.tenant = storm.tenant or legible(priced[10])
-    with_tokens = max(told, key=lambda row: row[11] or 0)
-    storm.tokens = with_tokens[11], with_tokens[12]
-    storm.cost = Cost(nanos, currency or "USD", unknown + (storm.calls or 0) - calls)
-    missing = (storm.wasted or 0) - wasted
-    nothing_wasted = 0 if not storm.wasted else None
-    storm.wasted_cost = Cost(
-        nothing_wasted if wasted_nanos is None else wasted_nanos,
-        currency or "USD",
-        (unknown if wasted_nanos is None else 0) + missing,
-    )
-    resent = sum(row[9] or 0 for row in told)
-    if resent:
-        storm.evidence.append(f"{counted(resent, 'send')} repeated by an SDK on its own")
 
 
 def _add_rest(storm: Storm) -> None:

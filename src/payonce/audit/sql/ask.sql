@@ -9,20 +9,34 @@ SELECT task, max(deliveries), max(failed), max(done), min(first), max(last),
 FROM outcomes GROUP BY task HAVING max(failed) >= $least ORDER BY max(failed) DESC, task LIMIT $most;
 
 -- name: calls_of
--- The calls of a task, by what tells of them; wasted are those of all deliveries but
--- the one that was of use.
-SELECT list(DISTINCT p.source), min(p.how), min(p.currency), count(*) FILTER (p.paid),
-       count(*) FILTER (p.paid AND NOT coalesce(d.useful, false)),
-       sum(p.nanos) FILTER (p.paid)::BIGINT,
-       sum(p.nanos) FILTER (p.paid AND NOT coalesce(d.useful, false))::BIGINT,
-       count(*) FILTER (p.paid AND p.nanos IS NULL), count(DISTINCT p.delivery) FILTER (p.paid),
-       sum(p.resends)::BIGINT, min(p.tenant),
-       sum(p.tokens_in) FILTER (p.paid)::BIGINT, sum(p.tokens_out) FILTER (p.paid)::BIGINT
+-- The calls of a task, by what tells of them; wasted are those of all deliveries but the one that
+-- was of use. Sums of several currencies are none.
+SELECT list(DISTINCT p.source), p.told_by, min(p.how), coalesce(min(p.currency), 'USD'),
+       count(*) FILTER (p.paid), count(*) FILTER (p.paid AND NOT d.useful),
+       CASE WHEN count(DISTINCT p.currency) < 2 THEN sum(p.nanos) FILTER (p.paid) END::BIGINT,
+       CASE WHEN count(DISTINCT p.currency) < 2
+            THEN sum(p.nanos) FILTER (p.paid AND NOT d.useful) END::BIGINT,
+       count(*) FILTER (p.paid AND p.nanos IS NULL),
+       count(*) FILTER (p.paid AND p.nanos IS NULL AND NOT d.useful),
+       count(DISTINCT p.delivery) FILTER (p.paid), coalesce(sum(p.resends), 0)::BIGINT,
+       min(p.tenant), sum(p.tokens_in) FILTER (p.paid)::BIGINT,
+       sum(p.tokens_out) FILTER (p.paid)::BIGINT
 FROM placed AS p JOIN (
-  SELECT d.id, d.id = o.useful AS useful FROM deliveries AS d
+  SELECT d.id, coalesce(d.id = o.useful, false) AS useful FROM deliveries AS d
   JOIN outcomes AS o ON o.task = d.task AND o.told_by = d.told_by WHERE d.task = $task) AS d
   ON d.id = p.delivery
 GROUP BY p.told_by;
+
+-- name: unpriced_of
+-- The calls of a task that have tokens and no cost, as told by one, those alike together.
+SELECT p.provider, p.model, p.tokens_in, p.tokens_out, d.useful, count(*), min(p.began)
+FROM placed AS p JOIN (
+  SELECT d.id, coalesce(d.id = o.useful, false) AS useful FROM deliveries AS d
+  JOIN outcomes AS o ON o.task = d.task AND o.told_by = d.told_by WHERE d.task = $task) AS d
+  ON d.id = p.delivery
+WHERE p.paid AND p.nanos IS NULL AND p.told_by = $told_by AND p.model IS NOT NULL
+  AND p.tokens_in IS NOT NULL AND p.tokens_out IS NOT NULL AND p.began IS NOT NULL
+GROUP BY ALL ORDER BY ALL LIMIT 2000;
 
 -- name: times_of
 -- When the deliveries of a task began and ended, as told of over the longest time.
@@ -55,9 +69,9 @@ ORDER BY count(*) FILTER (failed) DESC, url LIMIT $most;
 -- Prompts that were paid for again and again.
 SELECT task, told_by, min(source), tenant, print, count(*), min(began), max(began),
        list(began ORDER BY began)[:2000], any_value(model), sum(nanos)::BIGINT,
-       coalesce(any_value(currency), 'USD'), count(*) FILTER (nanos IS NULL), arg_min(nanos, began)
+       coalesce(currency, 'USD'), count(*) FILTER (nanos IS NULL), arg_min(nanos, began)
 FROM placed WHERE paid AND print IS NOT NULL AND began IS NOT NULL
-GROUP BY task, told_by, tenant, print HAVING count(*) >= $least
+GROUP BY task, told_by, tenant, print, currency HAVING count(*) >= $least
 ORDER BY count(*) DESC, min(began), print LIMIT $most;
 
 -- name: buckets
@@ -86,11 +100,11 @@ FROM placed GROUP BY source HAVING sum(resends) > 0 ORDER BY source;
 
 -- name: totals
 -- All that was read, by source.
-SELECT source, 'calls', count(*) FILTER (paid), sum(nanos) FILTER (paid)::BIGINT, min(currency),
+SELECT source, 'calls', count(*) FILTER (paid), sum(nanos) FILTER (paid)::BIGINT, currency,
        count(*) FILTER (paid AND nanos IS NULL), count(*) FILTER (delivery IS NULL)
-FROM placed GROUP BY source
+FROM placed GROUP BY source, currency
 UNION ALL
 SELECT source, 'deliveries', count(*), NULL, NULL, 0, 0 FROM deliveries GROUP BY source
 UNION ALL
-SELECT source, 'buckets', sum(requests)::BIGINT, sum(nanos)::BIGINT, min(currency), 0, 0
-FROM buckets GROUP BY source;
+SELECT source, 'buckets', sum(requests)::BIGINT, sum(nanos)::BIGINT, currency, 0, 0
+FROM buckets GROUP BY source, currency;

@@ -57,7 +57,7 @@ WHERE why IS NULL AND v[9] = 'ERROR' AND coalesce(filled(v[10]), filled(v[11])) 
 INSERT INTO deliveries
 SELECT $source, 'langfuse', 'trace:' || $source || ':' || trace,
        coalesce(filled(w[1]), filled(w[2]), filled(w[3]), filled(w[4]),
-                coalesce(filled(w[5]), 'trace') || ' of ' || left(md5(w[6]), 8)),
+                coalesce(filled(w[5]), 'trace') || ' of ' || left(md5(concat(w[6], w[7], w[8])), 8)),
        'langfuse', NULL, began, NULL, NULL, NULL, trace, NULL,
        coalesce(filled(w[7]), filled(w[8])), filled(w[9])
 FROM (SELECT *, line ->> ['$.metadata.task', '$.metadata.task_name', '$.metadata.task_id',
