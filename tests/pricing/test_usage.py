@@ -374,6 +374,12 @@ def test_a_cost_that_the_provider_tells_is_taken() -> None:
     prices, router = Prices(), {"at": AT, "host": "openrouter.ai"}
     assert prices.cost("openai", "openai/gpt-5", usage, **router) == Money(140_000)
     assert prices.ceiling("openai", "openai/gpt-5", {"max_tokens": 9}, 9, **router) is None
+    own_key = {**usage, "is_byok": True}
+    assert prices.cost("openai", "openai/gpt-5", own_key, **router) is None
+    searched = {"prompt_tokens": 9, "num_search_queries": 2, "cost": {"total_cost": 0.006}}
+    assert prices.cost("openai", "sonar", searched, at=AT, host="api.perplexity.ai") == (
+        Money(6_000_000)
+    )
     assert prices.cost("openai", "gpt-5", usage, at=AT) == Money(42_500)
     assert prices.cost("openai", "any/model", usage, at=AT) == Money(140_000)
     prices.add("any/*", input="1 USD", output="1 USD")

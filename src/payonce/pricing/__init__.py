@@ -21,7 +21,7 @@ from payonce.pricing import catalogue
 from payonce.pricing.ceiling import Bounds, bounds_of, tiers_that_may_serve
 from payonce.pricing.own import Amount, Own, own_price
 from payonce.pricing.rates import Rates
-from payonce.pricing.usage import STANDARD, Counts, Unpriced, counts_of, named_tier
+from payonce.pricing.usage import STANDARD, Counts, Unpriced, counts_of, named_tier, told_cost
 
 __all__ = ["NO_USAGE", "Priced", "Prices"]
 
@@ -137,16 +137,13 @@ class Prices:
                 return Priced(own.rates.times(own.factor).cost(Counts({}, 0)))
             if usage is None:
                 raise Unpriced(NO_USAGE)
+            told = told_cost(usage) if own is None else None
+            if told is not None and self._is_told(provider, host, model, at):
+                return Priced(Money.of(told, rounded=True))
             counts = counts_of(usage)
             if tier is not None:
                 counts = replace(counts, tier=named_tier(tier))
-            try:
-                rates = self._rates(own, provider, host, model, counts.tier, at)
-            except Unpriced:
-                if counts.told is None:
-                    raise
-                return Priced(Money.of(counts.told, rounded=True))
-            return Priced(rates.cost(counts))
+            return Priced(self._rates(own, provider, host, model, counts.tier, at).cost(counts))
         except Unpriced as why:
             return Priced(None, str(why))
 
@@ -210,6 +207,15 @@ class Prices:
     def _fitting(self, provider: str | None, host: str | None, model: str | None) -> Own | None:
         own = (each for each in reversed(self._own) if each.fits(provider, host, model))
         return next((each for each in own if provider != STEP or each.provider == STEP), None)
+
+    def _is_told(
+        self, provider: str | None, host: str | None, model: str | None, at: float
+    ) -> bool:
+        """Whether a seller's own word on a cost is taken: it bills so, or no list has the model."""
+        try:
+            return self._rates(None, provider, host, model, STANDARD, at).told
+        except Unpriced:
+            return True
 
     def _tiers(
         self,

@@ -17,8 +17,8 @@ Table = Mapping[str, Meaning]
 
 TOTAL = "total"
 """The unit of a provider's own sum over all tokens."""
-TOLD = "told"
-"""The unit of a cost that the provider itself tells, in USD."""
+COSTS = ("cost", "cost_details", "cost_in_usd_ticks", "is_byok")
+"""Fields, with all in them, by which a seller tells a cost of its own."""
 
 
 def _modalities(path: str, of: str, units: Mapping[str, str | None]) -> dict[str, Meaning]:
@@ -76,16 +76,6 @@ _CHAT: Table = {
     "completion_tokens_details.image_tokens": ("output_image", "output"),
     "reasoning_tokens": ("reasoning", "output"),
     "total_tokens": (TOTAL, None),
-    "cost": (TOLD, None),
-    "cost.total_cost": (TOLD, None),
-    "cost.input_tokens_cost": None,
-    "cost.output_tokens_cost": None,
-    "cost.request_cost": None,
-    "cost_in_usd_ticks": None,
-    **{
-        f"cost_details.upstream_inference{kind}_cost": None
-        for kind in ("", "_prompt", "_completions", "_input", "_output")
-    },
 }
 _MESSAGES: Table = {
     "input_tokens": ("input", None),
@@ -120,7 +110,6 @@ _MESSAGES: Table = {
     "outputTokenCount": None,
     "cacheReadInputTokenCount": None,
     "cacheWriteInputTokenCount": None,
-    "cost": (TOLD, None),
 }
 _GEMINI: Table = {
     "promptTokenCount": ("input", None),

@@ -62,7 +62,7 @@ class Rate:
 class Rates:
     """What a model costs; `call` is an amount for each call, and all of it where it is `flat`.
 
-    `told` says that its seller tells the cost of each call, which may differ from this.
+    `told` says that its seller tells the cost of each call, which differs from this.
     """
 
     units: Mapping[str, Rate]
@@ -84,8 +84,8 @@ class Rates:
         """
         if self.flat:
             return Money.of(self.call, self.currency, rounded=True)
-        if self.told and counts.told is not None:
-            return Money.of(counts.told, self.currency, rounded=True)
+        if self.told:
+            raise Unpriced("its seller tells the cost of each call, but not in this answer")
         if counts.is_blurred:
             self._refuse_blurred(counts)
         amount = self.call

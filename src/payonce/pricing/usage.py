@@ -11,7 +11,7 @@ from decimal import Decimal
 from math import isfinite
 from typing import Any
 
-from payonce.pricing.dialects import OF_ANY, TABLES, TIMES, TOLD, TOTAL, Table
+from payonce.pricing.dialects import COSTS, OF_ANY, TABLES, TIMES, TOTAL, Table
 
 STANDARD = "standard"
 _TIERS = {
@@ -38,13 +38,12 @@ class Counts:
     """What a call used, each token under one unit alone.
 
     `input_tokens` is all that was read, cached or not: some prices depend on it. `tier` is how it
-    was served. `told` is the cost in USD by the provider's own word.
+    was served.
     """
 
     units: Mapping[str, int]
     input_tokens: int
     tier: str = STANDARD
-    told: Decimal | None = None
 
     @property
     def is_blurred(self) -> bool:
@@ -63,7 +62,6 @@ def counts_of(usage: Mapping[str, Any]) -> Counts:
     table = _table(usage)
     units: dict[str, int] = {}
     parts: dict[tuple[str, str], int] = {}
-    told: Decimal | None = None
     for path, number in _numbers(usage, ""):
         meaning = _meaning(table, path)
         if meaning is None or not number:
@@ -71,9 +69,6 @@ def counts_of(usage: Mapping[str, Any]) -> Counts:
         unit, of = meaning
         if not isfinite(number) or number < 0:
             raise Unpriced(f"{path} in its usage is {number}")
-        if unit == TOLD:
-            told = Decimal(repr(number))
-            continue
         count = _whole(path, number)
         if of is None:
             units[unit] = max(units.get(unit, 0), count)
@@ -84,7 +79,19 @@ def counts_of(usage: Mapping[str, Any]) -> Counts:
         _part(units, unit, of, count)
     _check(units, total)
     read = sum(n for unit, n in units.items() if unit.startswith(("input", "cache")))
-    return Counts({u: n for u, n in units.items() if n}, read, tier_of(usage), told)
+    return Counts({u: n for u, n in units.items() if n}, read, tier_of(usage))
+
+
+def told_cost(usage: Mapping[str, Any]) -> Decimal | None:
+    """What a call cost in USD by its seller's own word; None where it has none.
+
+    OpenRouter leaves out what is billed elsewhere, with the user's own key there.
+    """
+    cost = usage.get("cost")
+    cost = cost.get("total_cost") if isinstance(cost, Mapping) else cost
+    if isinstance(cost, bool) or not isinstance(cost, int | float) or usage.get("is_byok"):
+        return None
+    return Decimal(repr(cost)) if isfinite(cost) and cost >= 0 else None
 
 
 def tier_of(usage: Mapping[str, Any]) -> str:
@@ -125,7 +132,7 @@ def _meaning(table: Table, path: str) -> tuple[str, str | None] | None:
         return table[path]
     if path in OF_ANY:
         return OF_ANY[path]
-    if path.endswith(TIMES):
+    if path.endswith(TIMES) or path.partition(".")[0] in COSTS:
         return None
     raise Unpriced(f"nothing is known of {path} in its usage")
 
