@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -37,6 +38,20 @@ def test_adding_and_comparing_are_those_of_integers(a: int, b: int, currency: st
     one, other = Money(a, currency), Money(b, currency)
     assert (one + other).nanos == a + b
     assert ((one < other), (one >= other), (one == other)) == (a < b, a >= b, a == b)
+
+
+@given(st.lists(AMOUNTS, min_size=1), CURRENCIES, st.randoms(use_true_random=False))
+def test_a_sum_does_not_depend_on_its_order(
+    parts: list[int], currency: str, chance: Random
+) -> None:
+    """Added up in any order and in any groups, a sum is that of the nanos, exactly."""
+    amounts = [Money(nanos, currency) for nanos in parts]
+    chance.shuffle(amounts)
+    while len(amounts) > 1:
+        at = chance.randrange(len(amounts) - 1)
+        amounts[at : at + 2] = [amounts[at] + amounts[at + 1]]
+    assert amounts == [Money(sum(parts), currency)]
+    assert type(amounts[0].nanos) is int
 
 
 @given(AMOUNTS, AMOUNTS)
