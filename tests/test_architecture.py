@@ -36,7 +36,7 @@ UNLOADED = {
     *("aiohttp", "anthropic", "botocore", "httpx", "httpx2", "openai", "requests"),
     *("django", "fastapi", "flask", "gunicorn", "starlette", "uvicorn", "werkzeug"),
     *("alembic", "psycopg", "sqlalchemy", "sqlite3"),
-    *("click", "genai_prices", "pydantic", "rich"),
+    *("click", "genai_prices", "opentelemetry", "pydantic", "rich"),
     *("anyio", "asyncio", "multiprocessing", "unittest"),
 }
 IMPURE = {

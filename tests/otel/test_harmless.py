@@ -10,6 +10,7 @@ from typing import Any
 
 import openai
 import pytest
+from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Sampler, SamplingResult
@@ -221,6 +222,42 @@ def test_an_sdk_that_raises_harms_nobody(
     assert len([r for r in caplog.records if f"{at} failed" in r.message]) == 1
     assert telemetry.total("payonce.deliveries") == 2
     assert telemetry.total("payonce.calls") == 2
+
+
+class Broke(MeterProvider):
+    """An SDK for metrics whose instruments raise."""
+
+    def get_meter(self, *args: Any, **options: Any) -> Any:
+        return self
+
+    def _made(self, name: str, *args: Any, **options: Any) -> Any:
+        return self
+
+    create_counter = create_histogram = _made
+
+    def _raise(self, *args: Any) -> None:
+        raise RuntimeError("no count")
+
+    add = record = _raise
+
+
+def test_metrics_that_raise_cost_no_span(
+    make_app: Callable[..., payonce.Payonce],
+    telemetry: Telemetry,
+    gpt: openai.OpenAI,
+    provider: MeteredProvider,
+) -> None:
+    """Where nothing can be counted, runs are done and their spans end."""
+    app = make_app()
+    observer = OpenTelemetry(
+        tracer_provider=telemetry.tracers, meter_provider=Broke(shutdown_on_exit=False)
+    )
+    telemetry.observers.append(observer)
+    app.observe(observer)
+    course = _course(app, gpt)
+    assert [word(course), word(course)] == ["RetryLater", "done"]
+    assert provider.billed("outline") == 1
+    assert len(telemetry.spans()) == 6
 
 
 def test_without_an_sdk_nothing_comes_of_it(

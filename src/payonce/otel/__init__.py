@@ -85,8 +85,8 @@ class OpenTelemetry:
 
     def note(self, what: CallSeen, word: Word) -> None:
         """An event on the span that is current; it has no time of its own."""
-        self._spans.note(what, word)
         self._metrics.note(what, word)
+        self._spans.note(what, word)
 
     def flush(self, seconds: float = 5.0) -> bool:
         """End the spans that wait for it; False where that takes longer.
@@ -117,12 +117,11 @@ class _Watch:
         return _Attached(self._context)
 
     def end(self, how: Ended) -> None:
-        """Count what there is to count, and let the span end aside."""
+        """Let the span end aside, and count what there is to count."""
         seconds = time.perf_counter() - self._began
-        self._metrics.ended(self._what, how, seconds, self._context)
         if self._span.is_recording():
-            told = self._spans.told(self._what, how)
-            self._ending.put(self._span, told, how.error, time.time_ns())
+            self._ending.put(self._span, self._spans.told(how), how.error, time.time_ns())
+        self._metrics.ended(self._what, how, seconds, self._context)
 
 
 class _Attached:

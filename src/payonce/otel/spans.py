@@ -67,7 +67,7 @@ class Spans:
         span = self._tracer.start_span(name, context, kind, _given(told), links)
         return span, set_span_in_context(span, context)
 
-    def told(self, what: Begun, how: Ended) -> Told:
+    def told(self, how: Ended) -> Told:
         """What the end of a span adds to it."""
         if isinstance(how, CallEnded):
             return _given(self._ended(how))
