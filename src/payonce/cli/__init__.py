@@ -22,6 +22,7 @@ COMMANDS = LazyCommands(
         ),
         "runs": ("payonce.cli.runs:runs", "List runs, the last changed first."),
         "show": ("payonce.cli.show:show", "Show one run: deliveries, attempts, calls, money."),
+        "why": ("payonce.cli.why:why", "Say what the money went to, and how that came."),
         "parked": ("payonce.cli.parked:parked", "List parked runs by what they wait for."),
         "wake": ("payonce.cli.wake:wake", "Let runs go on whose world has changed."),
         "resolve": ("payonce.cli.resolve:resolve", "Say what became of a call in doubt."),
