@@ -22,7 +22,9 @@ from payonce.scope import RunScope
 Ceiling = Money | Callable[[], Money | PriceUnknown | None] | None
 """What a call costs at most: that, or a function that tells it where it has to be known."""
 
-_POLL = 0.1
+_POLL, _POLL_MOST = 0.05, 1.0
+"""Seconds between two looks at what is left while calls in flight hold the rest."""
+
 _AGAIN = 10.0
 """Seconds until a run comes again that others' calls in flight have left too little for."""
 
@@ -32,13 +34,17 @@ def intend(
 ) -> Way[tuple[Intent, int | None]]:
     """Write an intent down; its call's id is None where the lease is lost.
 
-    A call that is not `charged` for needs no budget.
+    A call that is not `charged` for needs no budget. What a step was held for is let go as soon as
+    a call inside of it is charged for: then it costs what those cost.
 
     Raises:
         BudgetReached: a budget has not got left what the call may cost.
         PriceUnknown: a budget holds for it, and nobody can tell what it will cost.
     """
-    until = scope.journal.now() + scope.limits.wait
+    if charged:
+        for call_id in scope.let_go(intent.parent_id):
+            yield from journaled(scope.journal.ledger.let_go(call_id))
+    until, pause = scope.journal.now() + scope.limits.wait, _POLL
     while True:
         asked = yield from _claiming(scope, intent, ceiling, charged=charged)
         answer = yield from _asked(scope, asked)
@@ -48,7 +54,8 @@ def intend(
             scope.told = yield from journaled(Work(scope.journal.ledger.budgets))
         elif answer.waits and scope.journal.now() < until:
             yield from journaled(scope.journal.ledger.expire())
-            yield Pause(_POLL)
+            yield Pause(pause)
+            pause = min(2 * pause, _POLL_MOST)
         else:
             raise _reached(scope, asked, answer, answer.balance)
 

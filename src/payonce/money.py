@@ -12,6 +12,9 @@ from functools import total_ordering
 from typing import Literal
 
 NANOS = 1_000_000_000
+_MOST = 2**61
+"""Nanos that an amount may have: two of them still fit into a database's whole numbers."""
+
 _AMOUNT = re.compile(r"\s*(?P<number>\d+(?:\.\d+)?)\s*(?P<currency>[A-Z]{3})\s*")
 
 
@@ -29,14 +32,21 @@ class Money:
 
         Raises:
             ValueError: the text is not a number, a space and a three-letter currency,
-                or has more than nine decimal places.
+                has more than nine decimal places, or is more than a journal can count; or an
+                amount that was given is negative.
         """
         if isinstance(text, Money):
-            return text
+            return cls._counted(text)
         match = _AMOUNT.fullmatch(text)
         if match is None:
             raise ValueError(f'an amount of money reads like "0.02 USD", not {text!r}')
-        return cls.of(Decimal(match["number"]), match["currency"])
+        return cls._counted(cls.of(Decimal(match["number"]), match["currency"]))
+
+    @staticmethod
+    def _counted(money: Money) -> Money:
+        if not 0 <= money.nanos <= _MOST:
+            raise ValueError(f"{money} is less than nothing, or more than can be counted")
+        return money
 
     @classmethod
     def of(cls, amount: Decimal, currency: str = "USD", *, rounded: bool = False) -> Money:

@@ -73,7 +73,7 @@ def paid_step(
         function=function,
         name=name or f"{module_of(function)}.{function.__qualname__}",
         key=Template(key, function) if key is not None else None,
-        cost=Money.parse(cost) if isinstance(cost, str) else cost,
+        cost=cost if cost is None or callable(cost) else Money.parse(cost),
         ceiling=None if ceiling is None else Money.parse(ceiling),
         check=check,
         resamples=resamples,
@@ -206,7 +206,7 @@ def _pay(
         fail(scope, ticket, state, redact(f"{why}: {_told(exc)}"[:500]))
         raise
     _refuse_unbegun(step, scope, ticket, value)
-    inner = ticket.call.id in scope.parents
+    inner = ticket.call.id in scope.parents and scope.is_billed_inside(ticket.call.id)
     call = yield from complete(scope, ticket, _receipt(step, value, inner=inner))
     return value, call
 

@@ -57,6 +57,8 @@ class RunScope:
         self.seen: Seen = UNSEEN
         self.at_step: str | None = None
         self.parents = {call.parent_id for call in calls if call.parent_id is not None}
+        self._above = {call.id: call.parent_id for call in calls}
+        self._holding: set[int] = set()
         self.unused = Unused(calls, run.attempt)
         self.pays_drift = pays_drift
         self.trouble, self.probing = trouble, probing
@@ -118,8 +120,34 @@ class RunScope:
         with self._lock:
             calls = self._calls[call.step_key, call.occurrence]
             calls[:] = [c for c in calls if c.id != call.id] + [call]
+            self._above[call.id] = call.parent_id
             if call.parent_id is not None:
                 self.parents.add(call.parent_id)
+
+    def holds(self, call_id: int) -> None:
+        """Remember that a call is held against budgets."""
+        self._holding.add(call_id)
+
+    def let_go(self, call_id: int | None) -> list[int]:
+        """The calls that this one is made inside of, itself included, whose holds end by that."""
+        found = []
+        with self._lock:
+            while call_id is not None:
+                if call_id in self._holding:
+                    self._holding.discard(call_id)
+                    found.append(call_id)
+                call_id = self._above.get(call_id)
+        return found
+
+    def is_billed_inside(self, call_id: int) -> bool:
+        """Whether calls were made inside of this one that are paid for themselves."""
+        inside, calls = {call_id}, sorted(self.all_known(), key=lambda call: call.id)
+        for call in calls:  # whoever is inside of another came later
+            if call.parent_id in inside:
+                if call.source == "capture" or call.cost_nanos is not None:
+                    return True
+                inside.add(call.id)
+        return False
 
     def answered(self, value: Any, call: Call, resamples: int = 2) -> None:
         """Remember which call a value came from, so that it can be rejected, and how often."""

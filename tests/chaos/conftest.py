@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.chaos.site import Site
+from tests.chaos.site import PRICES, Site
 from tests.journal.stores import DIALECTS, PostgresStore, Store, made
 
 from payonce.testing import MeteredProvider
@@ -15,7 +15,7 @@ from payonce.testing import MeteredProvider
 @pytest.fixture
 def provider() -> Iterator[MeteredProvider]:
     """The witness."""
-    with MeteredProvider() as provider:
+    with MeteredProvider(prices=PRICES) as provider:
         yield provider
 
 

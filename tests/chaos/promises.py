@@ -10,7 +10,9 @@ from itertools import pairwise
 
 from tests.chaos.fleet import Outcome
 from tests.journal.stores import Store
+from tests.journal.sums import add_up
 
+from payonce.journal.payload import grow
 from payonce.journal.protocol import Journal, RunFilter
 from payonce.model import Attempt, Call, CallState, Run, RunState
 
@@ -46,6 +48,7 @@ def hold(outcome: Outcome, journal: Journal, store: Store) -> dict[str, int]:
         counts["receipts"] += sum(call.state is CallState.PAID for call in calls)
     if not outcome.attack.outages:
         assert counts["starved"] <= 2 + len(runs) / 20, f"{about}: {counts}"
+    _the_ledger_is_the_bill(outcome, journal, store, about)
     _rows_are_written_once(runs, store, about)
     assert not billed, f"{about}: billed, and no run knows of it: {dict(billed)}"
     return dict(counts) | {"billed": len(outcome.bill), "crashes": outcome.crashes}
@@ -56,6 +59,38 @@ def _rows_are_written_once(runs: Sequence[Run], store: Store, about: str) -> Non
     rows = sorted(name for (name,) in store.execute("SELECT name FROM courses"))
     done = [run.key for run in runs if run.job == "completed" and run.state is RunState.DONE]
     assert rows == sorted(done), about
+
+
+def _the_ledger_is_the_bill(outcome: Outcome, journal: Journal, store: Store, about: str) -> None:
+    """To the nano: what was billed is settled, or may have been and is named as in doubt."""
+    journal.ledger.expire().now()
+    sums = add_up(store.execute)
+    assert sums.held == 0, f"{about}: held {sums.held}"
+    doubts = {call.id: call for call in _in_doubt(journal)}
+    assert doubts.keys() == sums.doubts.keys(), about
+    recorded = _answers_recorded(journal)
+    unrecorded = [call for call in outcome.bill if str(call.n) not in recorded]
+    in_doubt = sum(call.cost_nanos for call in unrecorded)
+    billed = sum(call.cost_nanos for call in outcome.bill)
+    assert sums.spent == billed - in_doubt, f"{about}: {sums.spent} of {billed}, {in_doubt}"
+    assert len(unrecorded) <= len(doubts), f"{about}: {unrecorded} and {doubts}"
+    assert in_doubt <= sum(ceiling or 0 for ceiling in sums.doubts.values()), about
+
+
+def _in_doubt(journal: Journal) -> list[Call]:
+    runs = [summary.run for summary in journal.runs(RunFilter(limit=1_000_000))]
+    return [c for run in runs for c in journal.calls(run.id) if c.state is CallState.IN_DOUBT]
+
+
+def _answers_recorded(journal: Journal) -> set[str]:
+    """The numbers of the billed calls whose answers are receipts."""
+    numbers: set[str] = set()
+    for summary in journal.runs(RunFilter(limit=1_000_000)):
+        for call in journal.calls(summary.run.id):
+            if call.answer is not None:
+                body = grow(call.answer).body.decode("utf-8", "replace")
+                numbers.update(re.findall(r"Answer (\d+) ", body))
+    return numbers
 
 
 def _every_run_ends(run: Run, where: str) -> None:

@@ -19,12 +19,15 @@ from pathlib import Path
 from typing import Any
 
 from tests.journal.stores import PostgresStore
+from tests.journal.sums import add_up
 
 from payonce.journal import journal_at
 from payonce.journal.protocol import Journal, RunFilter
 from payonce.model import Call, CallState, Run
-from payonce.testing import MeteredProvider
+from payonce.testing import MeteredProvider, Price
 
+PRICES = {"*": Price("0", "0", call="0.02")}
+"""What each call is billed at, and what the apps' steps say that they cost."""
 APPS = Path(__file__).with_name("apps")
 _ALWAYS = ("guard.py", "llm.py", "school.py", "told.py")
 _SECONDS = 90
@@ -92,6 +95,7 @@ class Site:
     def deploy(self, app: str) -> None:
         """Put the code of an app in the place of what is there."""
         shutil.copyfile(APPS / f"{app}.py", self.folder / "course.py")
+        self._is_journaled = app != "bare"
         if app.startswith("exact"):
             self.store, self._is_exact = self.folder / "school.db", True
             if self._shared is not None:
@@ -186,10 +190,30 @@ class Site:
         labels = [call.label for call in self.provider.bill]
         return {label: labels.count(label) for label in sorted(set(labels))}
 
+    def _the_ledger_is_the_bill(self) -> None:
+        """To the nano: what was billed is settled, or may have been and is named as in doubt."""
+        calls = [c for s in self.journal.runs(RunFilter()) for c in self.journal.calls(s.run.id)]
+        receipts = [c for c in calls if c.state is CallState.PAID and c.cost_nanos is not None]
+        doubts = [c for c in calls if c.state in (CallState.INTENDED, CallState.IN_DOUBT)]
+        bill = self.provider.bill
+        told = f"{len(bill)} billed, {len(receipts)} receipts, {len(doubts)} in doubt"
+        assert len(receipts) <= len(bill) <= len(receipts) + len(doubts), told
+        unrecorded = sum(call.cost_nanos for call in bill[len(receipts) :])
+        assert add_up(self._execute).spent == self.provider.cost.nanos - unrecorded
+
+    def _execute(self, sql: str) -> list[Any]:
+        """Read the journal's tables."""
+        if self._shared is not None:
+            return self._shared.execute(sql)
+        with closing(sqlite3.connect(self.store)) as db:
+            return db.execute(sql).fetchall()
+
     def stop(self) -> None:
-        """End what still works, and close the journal."""
+        """End what still works, look at the money, and close the journal."""
         for worker in self._workers:
             worker.kill()
+        if self._is_journaled:
+            self._the_ledger_is_the_bill()
         if self._journal is not None:
             self._journal.stop()
 

@@ -18,13 +18,14 @@ from typing import Protocol
 import psycopg
 import pytest
 from tests.chaos.cable import Cable
-from tests.chaos.site import Site, Worker
+from tests.chaos.site import PRICES, Site, Worker
 from tests.databases.postgres import NOBODY, PostgresServer, postgres
 from tests.journal.stores import PostgresStore
 
 from payonce.journal.postgres_url import parsed
 from payonce.model import RunState
 from payonce.testing import MeteredProvider
+from payonce.testing.asking import Ask
 
 PARTS = ("one", "two", "three")
 ONCE = dict.fromkeys(PARTS, 1)
@@ -227,7 +228,11 @@ def attack(
 @pytest.fixture
 def attacked(attack: Attack, tmp_path: Path) -> Iterator[Site]:
     """A course of three texts whose journal is there; the texts are too long for a page."""
-    with MeteredProvider(text=lambda ask, n: f"{ask.label} {os.urandom(12_000).hex()}") as provider:
+
+    def text(ask: Ask, n: int) -> str:
+        return f"{ask.label} {os.urandom(12_000).hex()}"
+
+    with MeteredProvider(text=text, prices=PRICES) as provider:
         site = Site(tmp_path, provider, "halting", attack.store)
         site.deliver("start")
         yield site

@@ -15,7 +15,7 @@ AMOUNTS = st.integers(-(10**24), 10**24)
 CURRENCIES = st.sampled_from(["USD", "EUR", "JPY"])
 
 
-@given(st.integers(0, 10**24), CURRENCIES)
+@given(st.integers(0, 2**61), CURRENCIES)
 def test_what_is_printed_can_be_read(nanos: int, currency: str) -> None:
     """An amount and its text are the same amount."""
     money = Money(nanos, currency)
@@ -100,6 +100,15 @@ def test_what_is_no_amount_is_refused(text: str) -> None:
     """With an example of what is."""
     with pytest.raises(ValueError, match=r"0\.02 USD"):
         Money.parse(text)
+
+
+@pytest.mark.parametrize(
+    "amount", [Money(-1), "9999999999 USD", Money(2**61 + 1), "9" * 99 + " USD"]
+)
+def test_an_amount_that_no_journal_can_count_is_refused(amount: str | Money) -> None:
+    """Negative ones, and those of which two are too much for a database's whole numbers."""
+    with pytest.raises(ValueError, match="less than nothing, or more than can be counted"):
+        Money.parse(amount)
 
 
 def test_too_many_places_are_refused() -> None:

@@ -374,3 +374,46 @@ def test_a_late_receipt_ends_its_doubt_in_the_budget(
     assert (run.state, states(app)) == (RunState.PARKED, ["paid"] * 3)
     assert [call.ceiling_nanos for call in calls(app)] == [1_000_000_000] * 3
     assert replace(entries[0]).tenant == "acme"
+
+
+def test_a_step_costs_what_the_calls_inside_of_it_cost(app: Payonce, sent: Sent) -> None:
+    """It is held until the first of them, and no longer: nothing waits for what it holds itself."""
+
+    @app.step(cost="1 USD")
+    def inner(n: int) -> None:
+        sent.append(n)
+
+    @app.step(cost="9 USD", ceiling="2 USD")
+    def outer() -> None:
+        for n in range(3):
+            inner(n)
+
+    @app.job(key="k", budget="2 USD")
+    def job() -> None:
+        outer()
+
+    with pytest.raises(Parked, match=r"2\.00 USD paid"):
+        job()
+    assert sent == [0, 1]
+    [balance] = app.journal.ledger.balances()
+    assert (balance.spent, balance.held, balance.doubt) == (2_000_000_000, 0, 0)
+
+
+def test_a_step_with_effects_inside_keeps_its_cost(app: Payonce, sent: Sent) -> None:
+    """A step that nothing is charged for is no reason to forget what the one around it costs."""
+
+    @app.step
+    def effect() -> None:
+        sent.append(1)
+
+    @app.step(cost="1 USD")
+    def pay() -> None:
+        effect()
+
+    @app.job(key="k", budget="1 USD")
+    def job() -> None:
+        pay()
+
+    job()
+    [balance] = app.journal.ledger.balances()
+    assert (balance.spent, balance.held, balance.unpriced) == (1_000_000_000, 0, 0)

@@ -121,6 +121,9 @@ class Ledger(Protocol):
     def balances(self) -> list[Balance]:
         """What is used of each budget that a call was held against, in the periods of now."""
 
+    def let_go(self, call_id: int) -> Write[None]:
+        """End the hold of a call in flight: what it costs is held by the calls inside of it."""
+
     def expire(self) -> Write[None]:
         """Bring calls into doubt that are held by attempts that are gone; their holds end."""
 

@@ -65,6 +65,10 @@ class PostgresLedger(AddingUp):
         (row,) = self._all("use_of_budget", **fields.use(budget, self._now()))
         return rows.balance(row)
 
+    def let_go(self, call_id: int) -> Write[None]:
+        statements: Statements = [("let_go", {"call_id": call_id})]
+        return self._write(statements, _nothing, touches=self.touches(call_id=call_id))
+
     def expire(self) -> Write[None]:
         statements = [("lock_dead_holds", {}), ("expire_holds", {"reason": LOST})]
         return self._write(statements, _nothing)

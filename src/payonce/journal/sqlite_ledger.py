@@ -53,6 +53,12 @@ class SqliteLedger(AddingUp):
         (row,) = self._all("use_of_budget", **fields.use(budget, self._now()))
         return rows.balance(row)
 
+    def let_go(self, call_id: int) -> Write[None]:
+        def write(db: sqlite3.Connection) -> None:
+            db.execute(_Q["let_go"], {"call_id": call_id, "now": self._now()})
+
+        return self._writer.write(write)
+
     def expire(self) -> Write[None]:
         def write(db: sqlite3.Connection) -> None:
             db.execute(_Q["expire_holds"], {"reason": LOST, "now": self._now()})

@@ -80,8 +80,6 @@ def _money(name: str, amount: Amount, currency: str | None) -> Money:
             f"{name}= is {amount!r}, which is no amount of money",
             f'Give it as text, for a million tokens: {name}="2.50 USD".',
         ) from None
-    if money.nanos < 0:
-        raise ConfigError(f"{name}= is {money}", "A price is 0 or more.")
     return money
 
 

@@ -22,6 +22,9 @@ _STORE = os.environ["PAYONCE_STORE"]
 
 app = Payonce(version="1", lease=float(os.environ.get("LEASE", "30")))
 app.capture()
+app.budget("100 USD")
+app.budget("50 USD", tenant="*", per="day")
+app.budget("60 USD", job="*", per="month")
 tell(app.prices)
 
 
@@ -42,11 +45,12 @@ async def atext(course: str, part: str) -> str:
     return await asyncio.to_thread(text, course, part)
 
 
-write = {part: app.step(name=part, in_doubt="retry", cost=cost)(text) for part in PARTS}
-awrite = {part: app.step(name=part, in_doubt="retry", cost=cost)(atext) for part in PARTS}
+_paid: dict[str, Any] = {"cost": cost, "ceiling": "0.01 USD"}
+write = {part: app.step(name=part, in_doubt="retry", **_paid)(text) for part in PARTS}
+awrite = {part: app.step(name=part, in_doubt="retry", **_paid)(atext) for part in PARTS}
 
 
-@app.step(name="charge", cost=cost)
+@app.step(name="charge", **_paid)
 def charge(course: str) -> str:
     """What may not be repeated while it is in doubt."""
     return text(course, "charge")
@@ -54,8 +58,8 @@ def charge(course: str) -> str:
 
 def job(function: Callable[..., Any]) -> Callable[..., Any]:
     """A job that is named after its function, and a duplicate of which doesn't wait long."""
-    told = app.job(key="{course}", name=function.__name__, attempts=8, backoff=0.01, wait=0.2)
-    return told(function)
+    told: dict[str, Any] = {"name": function.__name__, "tenant": "school", "budget": "1 USD"}
+    return app.job(key="{course}", attempts=8, backoff=0.01, wait=0.2, **told)(function)
 
 
 @job

@@ -8,9 +8,12 @@ import openai
 from told import count, main
 
 from payonce import Payonce
+from payonce.testing import Price
+from payonce.testing.prices import tell
 
 app = Payonce(lease=float(os.environ.get("LEASE", "30")))
 app.capture()
+tell(app.prices, {"*": Price("0", "0", call="0.02")})
 app.watch("sqlite:///school.db")
 client = openai.OpenAI()
 

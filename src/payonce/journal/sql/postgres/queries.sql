@@ -364,7 +364,9 @@ FROM place,
     (SELECT coalesce(%(now)s::float8, extract(epoch FROM statement_timestamp())::float8) AS now)
     AS clock
 ON CONFLICT (run_id, step_key, occurrence, send) DO UPDATE
-SET state = excluded.state, reason = excluded.reason, ended_at = excluded.ended_at
+SET state = excluded.state, reason = excluded.reason,
+    ended_at = CASE WHEN calls.state = excluded.state THEN calls.ended_at
+        ELSE excluded.ended_at END
 WHERE calls.state IN ('intended', 'in_doubt') AND calls.attempt = excluded.attempt
 RETURNING CASE WHEN %(soft)s::boolean THEN set_config('synchronous_commit', 'off', true) END;
 
@@ -608,6 +610,11 @@ WITH clock AS MATERIALIZED (
 SELECT added.id AS call_id, told.version, there.are_all, wanted.nanos AS wanted, tightest.*
 FROM told CROSS JOIN there
 LEFT JOIN tightest ON true LEFT JOIN wanted ON true LEFT JOIN added ON true;
+
+-- name: let_go
+-- A step turned out to be made of calls that are held themselves: it costs what they cost.
+UPDATE payonce_calls SET hold_nanos = NULL, ceiling_nanos = NULL
+WHERE id = %(call_id)s AND state = 'intended' AND hold_nanos IS NOT NULL;
 
 -- name: lock_dead_holds
 -- The balances of calls of attempts that are gone, in the order of all locks. Differs because SQLite

@@ -211,7 +211,9 @@ WHERE id = :call_id AND state <> 'paid';
 
 -- name: end_call
 -- Without a receipt: released or in doubt. A receipt that is there already wins.
-UPDATE payonce_calls SET state = :state, reason = :reason, ended_at = :now
+UPDATE payonce_calls
+SET state = :state, reason = :reason,
+    ended_at = CASE WHEN state = :state THEN ended_at ELSE :now END
 WHERE id = :call_id AND state IN ('intended', 'in_doubt');
 
 -- name: reject_call
@@ -361,6 +363,11 @@ UPDATE payonce_balances SET held = held + :hold_nanos, limit_nanos = :nanos WHER
 -- name: add_hold
 -- Which balance the amount is reserved in.
 INSERT INTO payonce_holds (call_id, balance_id) VALUES (:call_id, :balance_id);
+
+-- name: let_go
+-- A step turned out to be made of calls that are held themselves: it costs what they cost.
+UPDATE payonce_calls SET hold_nanos = NULL, ceiling_nanos = NULL
+WHERE id = :call_id AND state = 'intended' AND hold_nanos IS NOT NULL;
 
 -- name: expire_holds
 -- Calls of attempts that are gone are in doubt: their holds end, and nobody waits for them.

@@ -159,3 +159,29 @@ WHEN (NEW.state <> 'intended' OR NEW.hold_nanos IS NOT NULL) EXECUTE FUNCTION pa
 
 CREATE TRIGGER payonce_calls_changed AFTER UPDATE OF state, rejected ON payonce_calls FOR EACH ROW
 WHEN (OLD.state <> NEW.state OR OLD.rejected <> NEW.rejected) EXECUTE FUNCTION payonce_book();
+
+-- A hold may end before its call does: calls inside of it are held in its place.
+CREATE FUNCTION payonce_let_go() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+    INSERT INTO payonce_entries (at, kind, run_id, attempt, call_id, parent_id, job, key, tenant,
+        step, source, model, nanos, currency, held, began)
+    SELECT OLD.started_at, 'release', OLD.run_id, OLD.attempt, OLD.id, OLD.parent_id,
+        runs.job, runs.key, runs.tenant, OLD.name, OLD.source, OLD.model, OLD.hold_nanos,
+        OLD.hold_currency, -OLD.hold_nanos, OLD.started_at
+    FROM payonce_runs AS runs WHERE runs.id = OLD.run_id;
+    WITH holding AS MATERIALIZED (
+        SELECT b.id FROM payonce_holds AS holds
+        JOIN payonce_balances AS b ON b.id = holds.balance_id
+        WHERE holds.call_id = OLD.id
+        ORDER BY b.id
+        FOR NO KEY UPDATE OF b
+    )
+    UPDATE payonce_balances AS balances SET held = held - OLD.hold_nanos
+    FROM holding WHERE balances.id = holding.id;
+    DELETE FROM payonce_holds WHERE call_id = OLD.id;
+    RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER payonce_calls_let_go AFTER UPDATE OF hold_nanos ON payonce_calls FOR EACH ROW
+WHEN (NEW.hold_nanos IS NULL AND OLD.hold_nanos IS NOT NULL) EXECUTE FUNCTION payonce_let_go();

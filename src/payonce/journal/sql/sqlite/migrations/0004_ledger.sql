@@ -158,3 +158,14 @@ BEGIN
     INSERT INTO payonce_booking (at, kind, call_id, nanos, currency, held)
     VALUES (NEW.ended_at, 'waste', NEW.id, NEW.cost_nanos, NEW.currency, 0);
 END;
+
+-- A hold may end before its call does: calls inside of it are held in its place.
+CREATE TRIGGER payonce_calls_let_go AFTER UPDATE OF hold_nanos ON payonce_calls
+WHEN NEW.hold_nanos IS NULL AND OLD.hold_nanos IS NOT NULL
+BEGIN
+    INSERT INTO payonce_booking (at, kind, call_id, nanos, currency, held)
+    VALUES (NEW.started_at, 'release', NEW.id, OLD.hold_nanos, NEW.hold_currency, -OLD.hold_nanos);
+    UPDATE payonce_balances SET held = held - OLD.hold_nanos
+    WHERE id IN (SELECT balance_id FROM payonce_holds WHERE call_id = NEW.id);
+    DELETE FROM payonce_holds WHERE call_id = NEW.id;
+END;
