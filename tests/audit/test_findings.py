@@ -190,7 +190,7 @@ def test_a_model_of_no_list_stays_unknown(tmp_path: Path) -> None:
     file = _written(tmp_path / "spans", text.replace("gpt-5-mini", "house-model-7"))
     (storm,) = audited(file).storms
     assert (storm["cost_usd"], storm["calls_without_cost"]) == (None, 63)
-    assert "60 wasted: an unknown amount." in told(file)[1]
+    assert "60 wasted; what that cost isn't in these files." in told(file)[1]
 
 
 def test_another_currency_is_not_called_dollars(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from payonce.audit.rounds import prompts, repeated, storms_of_prompts
 from payonce.audit.source import Source
 from payonce.audit.store import Store, store
 from payonce.audit.storms import storms_of_tasks, storms_of_urls
+from payonce.errors import ConfigError
 
 MEMORY_MB = 512
 _MOST = 200
@@ -36,7 +37,7 @@ def audit(
         sees: told what is being done, and how much of all bytes is.
 
     Raises:
-        ConfigError: DuckDB is not installed.
+        ConfigError: DuckDB is not installed, or has not the memory or the disk that it needs.
     """
     sources = [Source(number, path) for number, path in enumerate(paths)]
     sizes = [_size(path) for path in paths]
@@ -53,9 +54,21 @@ def audit(
             done += size
             sees(source.path, done, total)
         sees("Putting it together", total, total)
+        return _put_together(opened, sources, least)
+
+
+def _put_together(opened: Store, sources: list[Source], least: int) -> Findings:
+    import duckdb
+
+    try:
         opened.run_all("otlp_close")
         opened.run_all("join")
         return _findings(opened, sources, least)
+    except duckdb.Error as exc:
+        raise ConfigError(
+            f"DuckDB can't put it together: {str(exc).splitlines()[0][:200]}",
+            "Allow it more with --memory, and see to room in the temporary folder ($TMPDIR).",
+        ) from exc
 
 
 def _size(path: str) -> int:
@@ -67,7 +80,7 @@ def _size(path: str) -> int:
 
 def _findings(opened: Store, sources: list[Source], least: int) -> Findings:
     paths = {source.number: source.path for source in sources}
-    kinds = {source.number: _kinds(source) for source in sources}
+    kinds = {source.number: source.kinds for source in sources}
     storms = storms_of_tasks(opened, least, _MOST)
     storms += storms_of_urls(opened, least, _MOST, storms, paths)
     paid = prompts(opened, least, _MOST)
@@ -82,10 +95,6 @@ def _findings(opened: Store, sources: list[Source], least: int) -> Findings:
         [_resent(row, paths) for row in opened.rows("ask", "resends")],
         **_totals(totals),
     )
-
-
-def _kinds(source: Source) -> str:
-    return ", ".join(format_.name for format_ in source.formats)
 
 
 def _resent(row: tuple[Any, ...], paths: dict[int, str]) -> Resent:

@@ -28,6 +28,11 @@ class Source:
         """Whether something of it could be used."""
         return self.rows > sum(count for count, _ in self.skipped.values())
 
+    @property
+    def kinds(self) -> str:
+        """What it is, by its formats."""
+        return ", ".join(format_.name for format_ in self.formats)
+
     def note(self, text: str) -> None:
         """Say something of the file, once."""
         if text not in self.notes:

@@ -10,7 +10,7 @@ import json
 import re
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,7 +57,6 @@ def store(memory_mb: int) -> Iterator[Store]:
             "temp_directory": str(folder / "spilled"),
             "threads": 2,
             "autoinstall_known_extensions": False,
-            "TimeZone": "UTC",
         }
         connection = duckdb.connect(str(folder / "audit.duckdb"), config=config)
         try:
@@ -71,6 +70,9 @@ class Store:
 
     def __init__(self, connection: DuckDBPyConnection, folder: Path) -> None:
         self._connection, self.folder = connection, folder
+        # Without its calendar extension DuckDB knows no other zone.
+        with suppress(Exception):
+            connection.execute(statements("store")["zone"])
         for statement in ("macros", "tables"):
             connection.execute(statements("store")[statement])
 

@@ -74,7 +74,9 @@ def storm_line(storm: Storm) -> str:
     if storm.calls is None:
         return told + "; what it paid for isn't in these files."
     told += f"; {counted(storm.calls, 'call')} paid, {storm.wasted or 0:,} wasted"
-    return told + (f": {cost_text(storm.wasted_cost)}." if storm.wasted_cost else ".")
+    if storm.wasted_cost is None or storm.wasted_cost.nanos is None:
+        return told + "; what that cost isn't in these files."
+    return told + f": {cost_text(storm.wasted_cost)}."
 
 
 def cost_text(cost: Cost | None) -> str:
@@ -115,11 +117,10 @@ def _storm(storm: Storm) -> Iterator[RenderableType]:
 
 
 def _source(source: Source) -> Iterator[RenderableType]:
-    kinds = ", ".join(format_.name for format_ in source.formats)
     if source.trouble is not None and not source.used:
         yield _indented(f"{_name(source.path)}: not read: {source.trouble}", "yellow")
         return
-    yield _indented(f"{_name(source.path)}: {kinds}, {counted(source.rows, 'row')}")
+    yield _indented(f"{_name(source.path)}: {source.kinds}, {counted(source.rows, 'row')}")
     for why, (count, first) in source.skipped.items():
         where = f", the first in line {first:,}" if first else ""
         yield _indented(f"  skipped {counted(count, 'row')}: {why}{where}", "yellow")

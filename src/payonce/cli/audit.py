@@ -39,6 +39,7 @@ _NOTHING, _FOUND = 2, 1
     help="Memory for DuckDB; beyond it goes to a temporary file.",
 )
 @json_option
+@click.option("--markdown", is_flag=True, help="Print Markdown, to be pasted.")
 @click.pass_context
 def audit(
     context: click.Context,
@@ -47,6 +48,7 @@ def audit(
     attempts: int,
     memory: int,
     as_json: bool,
+    markdown: bool,
 ) -> None:
     """Find out, from files that you already have, what was paid for nothing.
 
@@ -61,11 +63,13 @@ def audit(
     Examples:
       payonce audit usage.json spendlogs.jsonl task_operations_log.json
       payonce audit logs/* --json | jq '.storms[] | {task, wasted_calls}'
+      payonce audit logs/* --markdown > post-mortem.md
       payonce audit calls.csv --map time=ts,task=job_id,cost=usd,prompt=prompt
     """
     from payonce.audit.auditing import audit as audited
     from payonce.audit.document import findings_document
     from payonce.audit.formats.mapped import mapping_of
+    from payonce.audit.markdown import findings_markdown
     from payonce.audit.view import findings_view
     from payonce.cli.printing import print_error, print_json, print_view
     from payonce.errors import ConfigError
@@ -80,6 +84,8 @@ def audit(
         context.exit(_NOTHING)
     if as_json:
         print_json(findings_document(found))
+    elif markdown:
+        click.echo(findings_markdown(found), nl=False)
     else:
         print_view(findings_view(found))
     if not found.read:

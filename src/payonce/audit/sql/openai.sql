@@ -7,7 +7,7 @@ SELECT n, moment(v[1]) AS starts, moment(v[2]) AS ends, v[3] AS results,
        CASE WHEN moment(v[1]) IS NULL THEN 'a bucket without a time'
             WHEN json_type(v[3]) IS DISTINCT FROM 'ARRAY' THEN 'a bucket without results' END AS why
 FROM (SELECT n, line ->> ['$.start_time', '$.end_time', '$.results'] AS v
-      FROM incoming WHERE is_json AND line ->> '$.object' = 'bucket');
+      FROM incoming WHERE is_json AND (line ->> '$.object') = 'bucket');
 
 -- name: buckets
 -- Each result of a bucket, with usage or with an amount; an empty bucket is a quiet time.

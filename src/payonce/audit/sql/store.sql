@@ -1,6 +1,10 @@
 -- The tables that every format is read into, and the macros that read single values.
 -- Times are whole microseconds since the epoch, amounts whole nano-units of a currency.
 
+-- name: zone
+-- What has no zone is UTC.
+SET TimeZone = 'UTC';
+
 -- name: macros
 -- One reading of times, amounts and counts for all formats; what is absurd becomes NULL.
 CREATE MACRO in_range(us) AS
