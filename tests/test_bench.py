@@ -88,3 +88,13 @@ def test_what_prices_cost_can_be_measured() -> None:
     result = _measured("prices.py", "--rounds", "1", "--calls", "10")
     assert {name for name, value in result.items() if not value > 0} == set()
     assert set(result) >= {"load_ms", "load_beside_openai_ms", "cost_us", "ceiling_us"}
+
+
+@pytest.mark.slow
+def test_audits_of_large_files_can_be_measured() -> None:
+    """On tiny files each kind is written, audited and its storm found."""
+    figures = _measured("audit.py", "--mb", "1")
+    assert set(figures) == {"spendlogs", "document", "table", "worker_log", "spans"}
+    for figure in figures.values():
+        assert set(figure) == {"mb", "rows", "seconds", "peak_mb", "storms", "found"}
+        assert figure["found"]

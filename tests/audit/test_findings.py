@@ -282,3 +282,25 @@ def test_schedules_of_retries_are_known(
     """Waits that double, stay or follow a formula are named; any others are none."""
     schedule = schedule_of(found, queue)
     assert schedule is None if said is None else said in (schedule or "")
+
+
+def test_it_can_be_pasted(tmp_path: Path) -> None:
+    """As Markdown the answer is the first line, and nothing in a file becomes markup."""
+    text = lines(spend.litellm(accident())).replace("course-42", "c_*42*|")
+    file = _written(tmp_path / "a_log", text)
+    code, out, _ = told(file, "--markdown")
+    assert code == 1
+    first, *rest = out.splitlines()
+    assert first.startswith("**Task c\\_\\*42\\*\\|: 21 deliveries")
+    assert "## Storm: c\\_\\*42\\*\\|" in rest
+    assert any("a\\_log | LiteLLM SpendLogs | 63 |" in line for line in rest)
+
+
+def test_the_providers_sums_stand_beside_a_storm_without_money(tmp_path: Path) -> None:
+    """Where no file has a storm's cost, what the providers count for its days is told."""
+    log = _written(tmp_path / "log", "\n".join(queues.app_log(accident())))
+    page = _written(tmp_path / "page", json.dumps(_openai([700, 50], usage=True)))
+    (storm,) = audited(log, page).storms
+    assert storm["cost_usd"] is None
+    said = "openai counts for that time, of all tasks: 2 calls, 750 tokens in and 2 out"
+    assert said in storm["evidence"]

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from payonce.audit.findings import Cost, Storm
 from payonce.audit.store import Store
-from payonce.audit.wording import counted, legible
+from payonce.audit.wording import counted, legible, money
 from payonce.pricing import Prices
 
 _HOW = {
@@ -66,6 +66,22 @@ def add_calls(storm: Storm, store: Store, task: str) -> None:
         best.currency,
         best.wasted_unknown + most.wasted - best.wasted,
     )
+
+
+def add_usage(storm: Storm, store: Store) -> None:
+    """Say what the providers count for the storm's time, where no file has what its calls cost."""
+    if not storm.calls or (storm.cost is not None and storm.cost.nanos is not None):
+        return
+    rows = store.rows("ask", "usage_during", first=storm.first, last=storm.last)
+    for provider, calls, tokens_in, tokens_out, nanos, currency in rows:
+        parts = [
+            counted(calls, "call") if calls else "",
+            f"{tokens_in:,} tokens in and {tokens_out or 0:,} out" if tokens_in else "",
+            money(nanos, currency) if nanos is not None else "",
+        ]
+        told = ", ".join(part for part in parts if part)
+        if told:
+            storm.evidence.append(f"{provider} counts for that time, of all tasks: {told}")
 
 
 def _by_list(storm: Storm, store: Store, task: str, told: _Told) -> _Told:

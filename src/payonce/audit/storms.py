@@ -7,7 +7,7 @@ from typing import Any
 from payonce.audit.blame import blame
 from payonce.audit.findings import Storm
 from payonce.audit.spacing import schedule_of, waits
-from payonce.audit.spent import add_calls
+from payonce.audit.spent import add_calls, add_usage
 from payonce.audit.store import Store
 from payonce.audit.wording import counted, legible
 from payonce.model import Kind
@@ -45,6 +45,7 @@ def _storm(store: Store, row: tuple[Any, ...]) -> Storm:
         f"{counted(deliveries, 'delivery', 'deliveries')} of one task, {failed:,} failed"
     )
     add_calls(storm, store, task)
+    add_usage(storm, store)
     _add_rest(storm)
     return storm
 

@@ -38,6 +38,12 @@ WHERE p.paid AND p.nanos IS NULL AND p.told_by = $told_by AND p.model IS NOT NUL
   AND p.tokens_in IS NOT NULL AND p.tokens_out IS NOT NULL AND p.began IS NOT NULL
 GROUP BY ALL ORDER BY ALL LIMIT 2000;
 
+-- name: usage_during
+-- What the providers count for the days or hours in which a task was delivered.
+SELECT provider, sum(requests)::BIGINT, sum(tokens_in)::BIGINT, sum(tokens_out)::BIGINT,
+       sum(nanos)::BIGINT, currency
+FROM buckets WHERE starts <= $last AND ends > $first GROUP BY ALL ORDER BY ALL;
+
 -- name: times_of
 -- When the deliveries of a task began and ended, as told of over the longest time.
 SELECT began, ended FROM deliveries
