@@ -7,11 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import anthropic
 import openai
 from opentelemetry.exporter.otlp.json.file import FileSpanExporter
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from tests.audit.asking import audited
-from tests.otel.asking import chat, outcome
+from tests.otel.asking import chat, message, outcome
 from tests.otel.conftest import Telemetry
 
 import payonce
@@ -39,25 +40,35 @@ def test_audit_reads_what_is_exported(
     provider: MeteredProvider,
     tmp_path: Path,
 ) -> None:
-    """Deliveries, paid calls and their cost are those of the bill, and no replay is a call."""
+    """Deliveries, paid calls and their cost are those of the bill, and no replay is a call.
+
+    One of the SDKs makes spans of its own around ours.
+    """
     exported = tmp_path / "spans.jsonl"
     telemetry.tracers.add_span_processor(SimpleSpanProcessor(FileSpanExporter(exported)))
     provider.fail("outline", Fault("status", status=429, billed=False), times=1)
     tries: list[int] = []
+    claude = anthropic.Anthropic(
+        base_url=provider.anthropic_url,
+        api_key="sk-ant-metered",
+        open_telemetry={"tracer_provider": telemetry.tracers},
+    )
 
     @app.job(key="course", name="course", tenant="acme", backoff=0.001)
     def course() -> None:
         for label in ("outline", "chapter", "quiz"):
             chat(gpt, f"[{label}] of a course")
+        message(claude)
         tries.append(1)
         if len(tries) == 1:
             raise ConnectionResetError("the database is gone")
 
     for _ in range(4):
         _deliver(app, course)
+    claude.close()
     assert telemetry.spans()
     totals = audited(exported).document["totals"]
     billed = Money(sum(call.cost_nanos for call in provider.bill))
-    assert (totals["deliveries"], totals["calls"]) == (4, len(provider.bill)) == (4, 3)
+    assert (totals["deliveries"], totals["calls"]) == (4, len(provider.bill)) == (4, 4)
     assert totals["cost"] == {"USD": billed.amount}
     assert (totals["calls_without_cost"], totals["storms"]) == (0, 0)

@@ -11,16 +11,18 @@ from io import BytesIO
 from typing import Any
 from wsgiref.util import setup_testing_defaults
 
+import anthropic
 import openai
 import pytest
 from opentelemetry.instrumentation.genai.openai import OpenAIInstrumentor
 from opentelemetry.instrumentation.httpx import HTTPX2ClientInstrumentor, HTTPXClientInstrumentor
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanKind
-from tests.otel.asking import chat, word
+from tests.otel.asking import chat, message, word
 from tests.otel.conftest import Telemetry
 
 import payonce
+from payonce.money import NANOS
 from payonce.queues import asgi, wsgi
 from payonce.testing import MeteredProvider
 
@@ -114,6 +116,43 @@ def test_an_instrumentation_of_the_sdk_is_around_a_call(
     [billed] = provider.bill
     told = telemetry.total("gen_ai.client.token.usage")
     assert told == 2 * (billed.input_tokens + billed.output_tokens)
+
+
+def test_an_sdk_that_tells_of_itself_is_not_told_of_twice(
+    app: payonce.Payonce, telemetry: Telemetry, provider: MeteredProvider
+) -> None:
+    """Anthropic's own spans have the tokens, ours the cost; a replay is marked on the former."""
+    tries: list[int] = []
+    with anthropic.Anthropic(
+        base_url=provider.anthropic_url,
+        api_key="sk-ant-metered",
+        open_telemetry={"tracer_provider": telemetry.tracers},
+    ) as client:
+
+        @app.job(key="batch", name="batch", backoff=0.001)
+        def batch() -> None:
+            message(client)
+            tries.append(1)
+            if len(tries) == 1:
+                raise ConnectionResetError("the database is gone")
+
+        assert [word(batch), word(batch)] == ["RetryLater", "done"]
+    [ours] = telemetry.spans("chat")
+    theirs, replayed = telemetry.spans("anthropic.messages")
+    [billed] = provider.bill
+    assert ours.parent == theirs.context
+    spans = telemetry.spans()
+    for name in ("input_tokens", "output_tokens"):
+        told = [s for s in spans if f"gen_ai.usage.{name}" in _attributes(s)]
+        assert told == [theirs, replayed]
+    assert _attributes(theirs)["gen_ai.usage.output_tokens"] == billed.output_tokens
+    assert _attributes(ours)["payonce.cost"] == billed.cost_nanos / NANOS
+    assert _attributes(replayed)["payonce.replayed"] is True
+    assert "payonce.replayed" not in _attributes(theirs)
+    by = {"gen_ai.provider.name": "anthropic"}
+    assert telemetry.total("gen_ai.client.inference.usage.output_tokens", by) == (
+        billed.output_tokens
+    )
 
 
 def test_threads_take_the_span_along(

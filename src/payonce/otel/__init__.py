@@ -21,13 +21,13 @@ import payonce
 from payonce.errors import ConfigError
 from payonce.otel.ending import Ending
 from payonce.otel.metrics import Metrics
-from payonce.otel.spans import Spans
+from payonce.otel.spans import Spans, Started
 from payonce.sights import Begun, CallSeen, Ended, Word
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.metrics import MeterProvider
-    from opentelemetry.trace import Span, TracerProvider
+    from opentelemetry.trace import TracerProvider
 
 __all__ = ["OpenTelemetry"]
 
@@ -77,11 +77,11 @@ class OpenTelemetry:
         from opentelemetry.trace import INVALID_SPAN
 
         try:
-            span, context = self._spans.start(what)
+            started = self._spans.start(what)
         except Exception as exc:
             self._ending.complain(exc, "a span could not be started")
-            span, context = INVALID_SPAN, get_current()
-        return _Watch(what, span, context, self._spans, self._metrics, self._ending)
+            started = Started(INVALID_SPAN, get_current())
+        return _Watch(what, started, self._spans, self._metrics, self._ending)
 
     def note(self, what: CallSeen, word: Word) -> None:
         """An event on the span that is current; it has no time of its own."""
@@ -102,26 +102,27 @@ class _Watch:
     def __init__(
         self,
         what: Begun,
-        span: Span,
-        context: Context,
+        started: Started,
         spans: Spans,
         metrics: Metrics,
         ending: Ending,
     ) -> None:
-        self._what, self._span, self._context = what, span, context
+        self._what, self._started = what, started
         self._spans, self._metrics, self._ending = spans, metrics, ending
         self._began = time.perf_counter()
 
     def inside(self) -> AbstractContextManager[object]:
         """Make the span the current one."""
-        return _Attached(self._context)
+        return _Attached(self._started.context)
 
     def end(self, how: Ended) -> None:
         """Let the span end aside, and count what there is to count."""
         seconds = time.perf_counter() - self._began
-        if self._span.is_recording():
-            self._ending.put(self._span, self._spans.told(how), how.error, time.time_ns())
-        self._metrics.ended(self._what, how, seconds, self._context)
+        span, context, is_told = self._started
+        if span.is_recording():
+            told = self._spans.told(how, is_told=is_told)
+            self._ending.put(span, told, how.error, time.time_ns())
+        self._metrics.ended(self._what, how, seconds, context)
 
 
 class _Attached:

@@ -12,7 +12,7 @@ No prompt, no answer and no text of an error is written on them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from payonce.model import Call, Delivery
 from payonce.money import NANOS
@@ -39,7 +39,16 @@ Told = dict[str, Any]
 
 # What stands in the place of a queue where a job is called by no message.
 _NO_QUEUE = frozenset({"direct", "lookout", "wake"})
+_INFERENCE = frozenset({"chat", "embeddings", "generate_content", "text_completion"})
 _SYSTEMS = {"cloud-tasks": "gcp_cloud_tasks", "pubsub": "gcp_pubsub", "sqs": "aws_sqs"}
+
+
+class Started(NamedTuple):
+    """A span, the context in which it is the current one; whether one around it tells tokens."""
+
+    span: Span
+    context: Context
+    is_told: bool = False
 
 
 class Spans:
@@ -48,12 +57,12 @@ class Spans:
     def __init__(self, tracer: Tracer, *, gen_ai: bool) -> None:
         self._tracer, self._gen_ai = tracer, gen_ai
 
-    def start(self, what: Begun) -> tuple[Span, Context]:
-        """A span inside of the current one, and the context in which it is the current one."""
+    def start(self, what: Begun) -> Started:
+        """A span inside of the current one."""
         from opentelemetry.context import get_current
-        from opentelemetry.trace import SpanKind, set_span_in_context
+        from opentelemetry.trace import SpanKind, get_current_span, set_span_in_context
 
-        context = get_current()
+        context, is_told = get_current(), False
         links: list[Link] = []
         match what:
             case DeliverySeen():
@@ -64,14 +73,19 @@ class Spans:
                 told = _whose(whose) | {"payonce.world.code": code}
             case CallSeen():
                 name, kind, told = self._call(what)
+                is_told = _tells_tokens(get_current_span(context))
         span = self._tracer.start_span(name, context, kind, _given(told), links)
-        return span, set_span_in_context(span, context)
+        return Started(span, set_span_in_context(span, context), is_told)
 
-    def told(self, how: Ended) -> Told:
-        """What the end of a span adds to it."""
-        if isinstance(how, CallEnded):
-            return _given(self._ended(how))
-        return _given(_outcome(how))
+    def told(self, how: Ended, *, is_told: bool) -> Told:
+        """What the end of a span adds to it; no tokens where a span around it tells them."""
+        if isinstance(how, Outcome):
+            return _given(_outcome(how))
+        told = _ended(how)
+        if self._gen_ai and described(how.call) is not None and how.call.usage is not None:
+            told |= _answered(how.call)
+            told |= {} if is_told else _used(how.call)
+        return _given(told)
 
     def note(self, what: CallSeen, word: Word) -> None:
         """An event on the current span."""
@@ -80,6 +94,8 @@ class Spans:
         span = get_current_span()
         if span.is_recording():
             span.add_event(f"payonce.{word}", _given(self._noted(what, word)))
+            if word == "replayed" and _tells_tokens(span):
+                span.set_attribute("payonce.replayed", True)
 
     def _noted(self, what: CallSeen, word: Word) -> Told:
         call = what.call
@@ -112,26 +128,6 @@ class Spans:
         }
         name = f"{asked.operation} {call.model}" if call.model else asked.operation
         return name, SpanKind.CLIENT, told
-
-    def _ended(self, how: CallEnded) -> Told:
-        call = how.call
-        told: Told = {
-            "payonce.call.state": call.state.value,
-            "error.type": how.error,
-            **_cost(call, "payonce.cost"),
-        }
-        if self._gen_ai and described(call) is not None and call.usage is not None:
-            used = tokens(call.usage)
-            told |= {
-                "gen_ai.response.model": call.model,
-                "gen_ai.usage.input_tokens": used.input,
-                "gen_ai.usage.output_tokens": used.output,
-                "gen_ai.usage.cache_read.input_tokens": used.cache_read,
-                "gen_ai.usage.cache_write.input_tokens": used.cache_write,
-                "gen_ai.usage.reasoning.output_tokens": used.reasoning,
-                **_conventional_cost(call),
-            }
-        return told
 
 
 def _delivery(what: DeliverySeen) -> tuple[str, SpanKind, Told]:
@@ -194,11 +190,40 @@ def _cost(call: Call, name: str) -> Told:
     return {name: call.cost_nanos / NANOS, "payonce.currency": call.currency}
 
 
-def _conventional_cost(call: Call) -> Told:
-    """The same in the words that the GenAI conventions are about to get; others read them."""
-    if call.cost_nanos is None:
-        return {}
+def _ended(how: CallEnded) -> Told:
     return {
+        "payonce.call.state": how.call.state.value,
+        "error.type": how.error,
+        **_cost(how.call, "payonce.cost"),
+    }
+
+
+def _used(call: Call) -> Told:
+    used = tokens(call.usage)
+    return {
+        "gen_ai.usage.input_tokens": used.input,
+        "gen_ai.usage.output_tokens": used.output,
+        "gen_ai.usage.cache_read.input_tokens": used.cache_read,
+        "gen_ai.usage.cache_write.input_tokens": used.cache_write,
+        "gen_ai.usage.reasoning.output_tokens": used.reasoning,
+    }
+
+
+def _tells_tokens(span: Span) -> bool:
+    """Whether a span is that of an instrumentation of an SDK, which tells tokens by itself."""
+    told: Mapping[str, Any] = getattr(span, "attributes", None) or {}
+    operation = told.get("gen_ai.operation.name")
+    if operation is not None:
+        return operation in _INFERENCE
+    return "gen_ai.provider.name" in told or "gen_ai.system" in told
+
+
+def _answered(call: Call) -> Told:
+    """Who answered, and the cost in the words that the GenAI conventions are about to get."""
+    told: Told = {"gen_ai.response.model": call.model}
+    if call.cost_nanos is None:
+        return told
+    return told | {
         "gen_ai.usage.cost.amount": call.cost_nanos / NANOS,
         "gen_ai.usage.cost.currency": call.currency,
         "gen_ai.usage.cost.source": "local",

@@ -24,7 +24,8 @@ FROM (SELECT *, attributes ->> ['$."http.request.header.x-cloudtasks-taskname"',
              AND regexp_matches(attributes, '"messaging.operation(.type)?":"(process|receive)"')));
 
 -- name: calls
--- A client's span of a model's answer; one inside of another stands for the same call.
+-- A client's span of a model's answer; one inside of another stands for the same call, and an
+-- answer that payonce has replayed is none.
 INSERT INTO calls
 SELECT c.source, 'otlp', coalesce(a[1], c.source || ':' || c.trace || ':' || c.span), NULL, NULL, c.trace,
        c.began, coalesce(a[2], a[3]), coalesce(a[4], a[5]),
@@ -49,6 +50,7 @@ FROM (SELECT *, attributes ->> ['$."gen_ai.response.id"', '$."gen_ai.provider.na
       FROM spans WHERE contains(attributes, '"gen_ai.')) AS c
 WHERE coalesce(a[18], 'chat') NOT IN ('invoke_agent', 'create_agent', 'execute_tool',
                                       'invoke_workflow', 'retrieval')
+  AND NOT contains(c.attributes, '"payonce.replayed":"true"')
   AND coalesce(a[4], a[5]) IS NOT NULL
   AND NOT EXISTS (FROM spans AS i WHERE i.source = c.source AND i.trace = c.trace
                   AND i.parent = c.span AND contains(i.attributes, '"gen_ai.request.model"'));
