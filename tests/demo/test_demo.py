@@ -64,7 +64,7 @@ def test_the_costs_are_those_of_the_bill(told: Told) -> None:
 
 
 def test_the_journal_is_kept(told: Told) -> None:
-    """The kept journal has the finished run with its three receipts and all its deliveries."""
+    """The kept journal has the finished run, its three receipts, its deliveries and its bill."""
     journal = journal_at(f"sqlite:///{told.folder / 'protected' / 'payonce.db'}")
     try:
         (summary,) = journal.runs(RunFilter())
@@ -73,6 +73,8 @@ def test_the_journal_is_kept(told: Told) -> None:
         journal.stop()
     assert (summary.run.key, summary.run.state, summary.deliveries) == ("course:42", "done", 22)
     assert [call.state for call in calls] == [CallState.PAID] * 3
+    bill = Money(sum(call.cost_nanos for call in _bill(told, "protected")))
+    assert (summary.money, summary.unpriced) == ((bill,), 0)
 
 
 def test_the_queue_and_the_requests_are_kept(told: Told) -> None:

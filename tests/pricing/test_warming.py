@@ -7,8 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-from payonce.testing import MeteredProvider
-
 QUIET = """
 import sys
 from payonce import Payonce
@@ -87,9 +85,3 @@ def test_the_lists_are_read_while_the_first_call_is_on_its_way(tmp_path: Path) -
 def test_a_fork_does_not_hang_in_a_half_read_list(tmp_path: Path) -> None:
     """A process that forks while they are read waits for them; the child has them, too."""
     assert _run(FORKING, tmp_path) == ["0 0.01125 USD"]
-
-
-def test_a_provider_tells_its_own_prices() -> None:
-    """What it was given, or what each provider has by default."""
-    with MeteredProvider() as provider:
-        assert {name: price.input for name, price in provider.prices.items()} == {"*": "2.50"}

@@ -13,11 +13,12 @@ from types import TracebackType
 from typing import Any, Self
 
 from payonce.demo.child import Child
-from payonce.testing import BilledCall, MeteredProvider, read_bill
+from payonce.testing import BilledCall, MeteredProvider, listed, read_bill
 
 PAYLOAD = {"course_id": 42, "tenant": "acme"}
 TASK = "course-42"
 DELIVERIES = 21
+MODELS = ("gpt-5-mini", "claude-opus-5")
 _READY_SECONDS, _RUN_SECONDS = 60.0, 120.0
 _HERE = Path(__file__).parent
 _ADDRESS = re.compile(r"Uvicorn running on (http://\S+)")
@@ -60,7 +61,7 @@ class Stage:
         for file in (_HERE / "migrate.py", *(_HERE / self.kind).glob("[!_]*.py")):
             shutil.copyfile(file, self.folder / file.name)
         self.migrate(up_to=1)
-        provider = MeteredProvider.spawn(self.bill_file)
+        provider = MeteredProvider.spawn(self.bill_file, prices=listed(*MODELS))
         self._children.callback(provider.stop)
         command = ["-m", "uvicorn", "web:web", "--host", "127.0.0.1", "--port", "0"]
         self._web = self._children.enter_context(

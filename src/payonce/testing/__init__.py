@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from payonce.testing.known import KnownRefusal as KnownRefusal
     from payonce.testing.known import refusals as refusals
     from payonce.testing.prices import Price as Price
+    from payonce.testing.prices import listed as listed
     from payonce.testing.provider import MeteredProvider as MeteredProvider
     from payonce.testing.provider_process import SpawnedProvider as SpawnedProvider
     from payonce.testing.provider_process import spawn_provider as spawn_provider
@@ -64,6 +65,7 @@ _HOME = {
     "hold": "faults",
     "hook": "faults",
     "insufficient_quota": "faults",
+    "listed": "prices",
     "read_bill": "bill",
     "refusals": "known",
     "reply": "faults",
@@ -97,6 +99,7 @@ __all__ = [
     "hold",
     "hook",
     "insufficient_quota",
+    "listed",
     "read_bill",
     "refusals",
     "reply",

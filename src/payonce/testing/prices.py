@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -27,6 +28,25 @@ class Price:
 
 
 DEFAULT_PRICES: Mapping[str, Price] = {ANY_MODEL: Price("2.50", "10.00")}
+
+
+def listed(*models: str) -> dict[str, Price]:
+    """What the public price lists say that models cost now, for a provider that bills like them.
+
+    Raises:
+        ValueError: no list has a model, or not one plain price of it for input and output.
+    """
+    return {model: _listed(model) for model in models}
+
+
+def _listed(model: str) -> Price:
+    million = {"input_tokens": {"input_tokens": 1_000_000, "output_tokens": 0}}
+    million["output_tokens"] = {"input_tokens": 0, "output_tokens": 1_000_000}
+    found = [Prices().price(None, model, usage, at=time.time()) for usage in million.values()]
+    amounts = [each.money.amount for each in found if each.money is not None]
+    if len(amounts) < len(found):
+        raise ValueError(f"the price of {model} is not known: {found[0].why or found[1].why}")
+    return Price(*amounts)
 
 
 def tell(prices: Prices, table: Mapping[str, Price] = DEFAULT_PRICES) -> None:

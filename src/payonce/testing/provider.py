@@ -64,6 +64,7 @@ class MeteredProvider(Metered):
         bill: Path,
         *,
         port: int = 0,
+        prices: Mapping[str, Price] = DEFAULT_PRICES,
         latency: float = 0.0,
         gzip: bool = False,
         fragment: int = 0,
@@ -71,7 +72,9 @@ class MeteredProvider(Metered):
         """Start a provider in a process of its own; see `spawn_provider`."""
         from payonce.testing.provider_process import spawn_provider
 
-        return spawn_provider(bill, port=port, latency=latency, gzip=gzip, fragment=fragment)
+        return spawn_provider(
+            bill, port=port, prices=prices, latency=latency, gzip=gzip, fragment=fragment
+        )
 
     def start(self) -> Self:
         """Listen, and serve on a thread.

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -27,8 +28,14 @@ _STOP_SECONDS = 10.0
 class SpawnedProvider(Metered):
     """The handle of a provider in another process; its bill is read from the file."""
 
-    def __init__(self, process: subprocess.Popen[bytes], url: str, bill: Path) -> None:
-        self._process, self._url, self._bill = process, url, bill
+    def __init__(
+        self,
+        process: subprocess.Popen[bytes],
+        url: str,
+        bill: Path,
+        prices: Mapping[str, Price] = DEFAULT_PRICES,
+    ) -> None:
+        self._process, self._url, self._bill, self._prices = process, url, bill, prices
         self._control = Control(urlsplit(url).port or 0)
 
     @property
@@ -38,8 +45,8 @@ class SpawnedProvider(Metered):
 
     @property
     def prices(self) -> Mapping[str, Price]:
-        """What it charges: the same as every provider that wasn't told otherwise."""
-        return DEFAULT_PRICES
+        """What it charges for calls of a model, by the model's name; `"*"` is every other one."""
+        return self._prices
 
     @property
     def pid(self) -> int:
@@ -93,6 +100,7 @@ def spawn_provider(
     bill: Path,
     *,
     port: int = 0,
+    prices: Mapping[str, Price] = DEFAULT_PRICES,
     latency: float = 0.0,
     gzip: bool = False,
     fragment: int = 0,
@@ -102,6 +110,7 @@ def spawn_provider(
     Args:
         bill: The file for the bill; an existing one is continued.
         port: The port on 127.0.0.1; 0 finds a free one.
+        prices: USD per million tokens by model; `"*"` is every other model.
         latency: Seconds before the first byte of every answer.
         gzip: Compress answers for clients that accept it.
         fragment: Bytes in each chunk of a stream; 0 sends each event in one.
@@ -112,12 +121,13 @@ def spawn_provider(
     command = [sys.executable, "-m", "payonce.testing.provider", "--with-parent"]
     command += ["--bill", str(bill), "--port", str(port), "--latency", str(latency)]
     command += ["--fragment", str(fragment), *(["--gzip"] if gzip else [])]
+    command += ["--prices", json.dumps({model: asdict(price) for model, price in prices.items()})]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdout is not None
     line = process.stdout.readline()
     if not line:
         raise RuntimeError(f"the provider's process ended with code {process.wait()}")
-    return SpawnedProvider(process, json.loads(line)["url"], bill)
+    return SpawnedProvider(process, json.loads(line)["url"], bill, prices)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -129,6 +139,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     provider = MeteredProvider(
         options.bill,
         port=options.port,
+        prices={model: Price(**price) for model, price in options.prices.items()},
         latency=options.latency,
         gzip=options.gzip,
         fragment=options.fragment,
@@ -153,6 +164,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--port", type=int, default=0, help="port on 127.0.0.1 (default: a free one)"
+    )
+    parser.add_argument(
+        "--prices",
+        type=json.loads,
+        default={model: asdict(price) for model, price in DEFAULT_PRICES.items()},
+        metavar="JSON",
+        help='USD per million tokens, such as {"gpt-5": {"input": "1.25", "output": "10"}}',
     )
     parser.add_argument("--latency", type=float, default=0.0, help="seconds before each answer")
     parser.add_argument("--gzip", action="store_true", help="compress answers where accepted")

@@ -36,8 +36,9 @@ def generate_course(course_id: int, tenant: str) -> str:
         model="gpt-5-mini",
         messages=[{"role": "user", "content": f"Write the first chapter of: {outline}"}],
         stream=True,
+        stream_options={"include_usage": True},
     ):
-        chapter += chunk.choices[0].delta.content or ""
+        chapter += "".join(choice.delta.content or "" for choice in chunk.choices)
 
     message = anthropic.messages.create(
         model="claude-opus-5",
