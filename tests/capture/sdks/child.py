@@ -21,6 +21,9 @@ from tests.capture.sdks.task import At, Outcome, Task, printed
 
 import payonce
 from payonce.journal.protocol import RunFilter
+from payonce.model import Call
+from payonce.money import Money
+from payonce.testing.prices import tell
 
 APPS = "tests.capture.sdks.apps"
 
@@ -35,6 +38,9 @@ class Worker:
     def __init__(self, store: str, hosts: list[str]) -> None:
         app = payonce.Payonce(store, version="1")
         app.capture(hosts=hosts)
+        tell(app.prices)
+        for host in hosts:
+            app.prices.add("*", provider=host.partition(":")[0], call=Money.parse("0.05 USD"))
         self._app = app
         self._loop = asyncio.Runner()  # SDKs keep clients, which are bound to the first loop
         self._task, self._printed = Task("", "", "bare"), ""
@@ -56,12 +62,17 @@ class Worker:
 
     def run(self, task: Task) -> Outcome:
         """One delivery of a task's run, or the program alone."""
-        return replace(self._tried(task), calls=self._recorded().get(task.label, 0))
+        outcome = self._tried(task)
+        calls = self._recorded(task.label)
+        costs = [call.cost_nanos for call in calls]
+        known = [cost for cost in costs if cost is not None]
+        nanos = sum(known) if len(known) == len(costs) else None
+        return replace(outcome, calls=len(calls), nanos=nanos)
 
-    def _recorded(self) -> dict[str, int]:
+    def _recorded(self, label: str) -> list[Call]:
         journal = self._app.journal
-        runs = [summary.run for summary in journal.runs(RunFilter())]
-        return {run.key: len(journal.calls(run.id)) for run in runs}
+        runs = [summary.run for summary in journal.runs(RunFilter(key=label))]
+        return [call for run in runs for call in journal.calls(run.id)]
 
     def _tried(self, task: Task) -> Outcome:
         self._task, self._printed = task, ""

@@ -20,13 +20,14 @@ from payonce.testing import MeteredProvider, call_tool, drop, insufficient_quota
 
 @dataclass(frozen=True)
 class Twice:
-    """What a row's program printed in two processes, and what each sent and was billed."""
+    """What a row's program printed in two processes, what each sent, and what was billed for it."""
 
     first: Outcome
     second: Outcome
     billed: tuple[int, int]
     received: tuple[int, int]
     version: str
+    nanos: int
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,11 @@ def twice(
                 packages = sorted({row.package for row in rows})
                 heard = lab.run(group[0], tasks, packages, provider, folder)
                 counts = {
-                    row: (provider.billed(row.label()), provider.received(row.label()))
+                    row: (
+                        provider.billed(row.label()),
+                        provider.received(row.label()),
+                        sum(call.cost_nanos for call in provider.bill if call.label == row.label()),
+                    )
                     for row in rows
                 }
                 seen.append((heard, counts))
@@ -101,7 +106,7 @@ def twice(
     return lambda row: ran[of(row)].result()[row]
 
 
-def _twice(row: Row, *seen: tuple[Ran, dict[Row, tuple[int, int]]]) -> Twice:
+def _twice(row: Row, *seen: tuple[Ran, dict[Row, tuple[int, int, int]]]) -> Twice:
     (first, before), (second, after) = seen
     label = row.label()
     return Twice(
@@ -110,6 +115,7 @@ def _twice(row: Row, *seen: tuple[Ran, dict[Row, tuple[int, int]]]) -> Twice:
         (before[row][0], after[row][0] - before[row][0]),
         (before[row][1], after[row][1] - before[row][1]),
         first.versions[row.package],
+        after[row][2],
     )
 
 

@@ -39,12 +39,14 @@ class Task:
 class Outcome:
     """What came of a task: what it printed, or the error that it ended with.
 
-    `calls` is how many calls the journal has of its run so far.
+    `calls` is how many calls the journal has of its run so far, `nanos` what they cost; None where
+    that is not known of each.
     """
 
     printed: str | None = None
     error: str | None = None
     calls: int = 0
+    nanos: int | None = None
 
 
 def printed(value: Any) -> str:
