@@ -37,8 +37,8 @@ def resolve(
     Args:
         journal: where the call is.
         call_id: its number, as `payonce show` has it.
-        resolution: `"happened"` pays the call by `answer`, `"did_not_happen"` releases it,
-            `"pay_again"` lets it be repeated.
+        resolution: `"happened"` pays the call by `answer`, at what it costs at most, as far as that
+            is known; `"did_not_happen"` releases it, `"pay_again"` lets it be repeated.
         answer: the value that a step that happened is to return from now on.
         because: a person's reason, kept with the call.
 
@@ -55,7 +55,8 @@ def resolve(
     _fits(call, resolution)
     receipt = None
     if resolution == "happened":
-        receipt = Receipt(values.encode(answer, name=f"the answer of {call.name}"))
+        body = values.encode(answer, name=f"the answer of {call.name}")
+        receipt = Receipt(body, cost_nanos=call.ceiling_nanos, currency=call.hold_currency)
     if not journal.resolve(call_id, resolution, because or "no reason given", receipt).now():
         raise CallNotFound(
             f"call {call_id} changed meanwhile", "Look at it again: payonce show KEY."

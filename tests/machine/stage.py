@@ -13,11 +13,14 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from tests.machine.trip import DEATHS, PARTS, Process, Trip
+from tests.journal.sums import Execute
+from tests.machine.trip import DEATHS, PARTS, PRICE, Process, Trip
 from tests.machine.trouble import ask
 
 from payonce.journal import journal_at
-from payonce.model import Call, Run, RunState
+from payonce.journal.protocol import RunFilter
+from payonce.model import Call, CallState, Run, RunState, WakesOn
+from payonce.money import Budget
 from payonce.testing import MeteredProvider
 
 
@@ -28,6 +31,7 @@ class Stage:
     provider: MeteredProvider
     bill: Counter[str]
     numbers: Iterator[int]
+    execute: Execute
 
     def __init__(self) -> None:
         super().__init__()
@@ -56,6 +60,10 @@ class Stage:
         self.receipts: dict[tuple[str, int], bytes] = {}
         self.allowed: Counter[str] = Counter()
         self.journal = journal_at(self.store, clock=lambda: self.clock)
+        self.journal.about()  # its tables are there
+        self.limit: int | None = None
+        self.lies = 0
+        self.is_pruned = False
 
     def _alter(self, sql: str) -> None:
         with closing(sqlite3.connect(self.school)) as db, db:
@@ -110,6 +118,28 @@ class Stage:
 
     def _billed(self, course: str, part: str) -> int:
         return self.bill[f"{self._key(course)}-{part}"]
+
+    def _cost(self) -> int:
+        """What was billed for all courses so far, in nanos."""
+        mine = (n for label, n in self.bill.items() if label.partition("-")[2].startswith(self.tag))
+        return sum(mine) * PRICE.nanos
+
+    @property
+    def tag(self) -> str:
+        """What the labels of this example's calls have in the middle."""
+        return f"{self.example}-"
+
+    def _set_limit(self, calls: int | None) -> None:
+        """A person's word on how many more calls may be paid for, beside all that are open."""
+        open_ = sum(
+            call.state in (CallState.INTENDED, CallState.IN_DOUBT)
+            for summary in self.journal.runs(RunFilter(job=self.job))
+            for call in self.journal.calls(summary.run.id)
+        )
+        most = self._cost() + open_ * PRICE.nanos
+        self.limit = None if calls is None else most + calls * PRICE.nanos
+        budget = Budget("job", self.job, "total", self.limit)
+        self.journal.ledger.set_budget(budget).now()
 
     @staticmethod
     def owner() -> str:
@@ -193,7 +223,7 @@ class Stage:
             assert run is not None
             assert run.state is RunState.DONE
             assert self.values.setdefault(course, value) == value
-        if word == "Parked" and trip.worked:
+        if word == "Parked" and trip.worked and run and run.wakes_on != (WakesOn.BUDGET,):
             here = (int(trip.process.version), trip.schema)
             self.parked_in[course] = here
             if value.kind == "deterministic":

@@ -25,14 +25,15 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from tests.journal.stores import Store
+from tests.journal.sums import add_up
 from tests.machine.stage import Stage
-from tests.machine.trip import DEATHS, HALTS, LEASE, PARTS, Place
+from tests.machine.trip import DEATHS, HALTS, LEASE, PARTS, PRICE, Place
 from tests.machine.trouble import FAULTS, TROUBLES
 
 import payonce.admit
 from payonce.journal.protocol import Resolution
 from payonce.model import Call, CallState, Payload, Receipt, RunState
-from payonce.testing import BilledCall, MeteredProvider
+from payonce.testing import BilledCall, MeteredProvider, Price
 
 SEEDS = [int(seed) for seed in os.environ.get("CHAOS_SEEDS", "0").split()]
 EXAMPLES = int(os.environ.get("CHAOS_RUNS", "40"))
@@ -132,6 +133,7 @@ class Machine(Stage, RuleBasedStateMachine):
         """`payonce prune` removes what was done long ago, and not what may still go on."""
         self.clock += 3 * LEASE
         self.journal.prune(self.clock - 2 * LEASE)
+        self.is_pruned = True
         for course in list(self.courses):
             if self._run(course) is None and course in self.values:
                 self.courses.remove(course)
@@ -153,6 +155,11 @@ class Machine(Stage, RuleBasedStateMachine):
     def deploy(self, version: int) -> None:
         """Deliveries go to processes of another version; those that work go on with theirs."""
         self.version = version
+
+    @rule(calls=st.none() | st.integers(0, 6))
+    def person_sets_a_limit(self, calls: int | None) -> None:
+        """`payonce budget set` for the job: so many calls more, or no limit at all."""
+        self._set_limit(calls)
 
     @rule(slot=slots)
     def person_wakes(self, slot: str) -> None:
@@ -179,12 +186,15 @@ class Machine(Stage, RuleBasedStateMachine):
     def _resolve(self, course: str, part: str, call: Call, *, again: bool) -> None:
         receipts = sum(c.state is CallState.PAID for c in self._calls(course)[part])
         word: Resolution = "happened"
-        receipt = Receipt(Payload("json", json.dumps("told by a person").encode()))
+        receipt = Receipt(
+            Payload("json", json.dumps("told by a person").encode()), cost_nanos=PRICE.nanos
+        )
         if again:
             word = "pay_again"
             self.allowed[f"{course}-{part}"] += 1
         elif self._billed(course, part) <= receipts:
-            word = "did_not_happen"
+            word = "did_not_happen"  # a process that halted may send it yet
+            self.lies += PRICE.nanos
         given = receipt if word == "happened" else None
         if word != "did_not_happen":
             self.retold.add(f"{course}-{part}")
@@ -209,6 +219,22 @@ class Machine(Stage, RuleBasedStateMachine):
             assert len(silent) <= (1 if part == "charge" else 2), f"{told}: repeated in silence"
             if part == "charge":
                 assert billed <= 1 + self.allowed[f"{course}-{part}"], f"{told}: charged again"
+
+    @invariant()
+    def the_ledger_adds_up(self) -> None:
+        """Balances, entries and calls say the same; what was billed is settled or in doubt."""
+        sums = add_up(self.execute, job=self.job, pruned=self.is_pruned)
+        if not self.is_pruned:
+            told = f"{self._cost()} billed, {sums}"
+            most = sums.spent + sums.held + sum(n or 0 for n in sums.doubts.values())
+            assert sums.spent <= self._cost() <= most + self.lies, told
+
+    @invariant()
+    def a_limit_is_not_passed(self) -> None:
+        """The bill is never above it, but for calls that a person was wrong about."""
+        if self.limit is not None:
+            told = f"{self._cost()} billed, {self.limit} and {self.lies} allowed"
+            assert self._cost() <= self.limit + self.lies, told
 
     @invariant()
     def receipts_stay(self) -> None:
@@ -239,6 +265,7 @@ class Machine(Stage, RuleBasedStateMachine):
             self.put_away()
 
     def _end_well(self) -> None:
+        self._set_limit(None)
         for course in self.courses:
             self._deliver_until_it_ends(course)
         self.migrate()
@@ -294,8 +321,10 @@ def test_promises_hold_whatever_happens(
         phases=PHASES,
         suppress_health_check=list(hypothesis.HealthCheck),
     )
-    with MeteredProvider(hook=count) as provider:
+    prices = {"*": Price("0", "0", call="0.01")}
+    with MeteredProvider(hook=count, prices=prices) as provider:
         Seeded.store, Seeded.provider, Seeded.bill = store.url, provider, bill
+        Seeded.execute = store.execute
         Seeded.numbers = itertools.count()
         run_state_machine_as_test(hypothesis.seed(seed)(Seeded), settings=settings)
         assert bill == Counter(call.label for call in provider.bill)

@@ -19,6 +19,7 @@ from payonce import Payonce
 from payonce.errors import NotDone
 from payonce.journal.writer import Write
 from payonce.model import Run
+from payonce.money import Money
 
 VERBS = {"open": "open", "intend": "intent", "complete": "receipt", "close": "close"}
 HALTS = (
@@ -28,6 +29,8 @@ HALTS = (
 DEATHS = ("in-open", "in-intent", "in-receipt", "in-close")
 PARTS = ("outline", "chapter", "charge")
 LEASE = 300.0
+PRICE = Money.parse("0.01 USD")
+"""Of each call."""
 _PATIENCE = 60.0
 _here = threading.local()
 Place = tuple[str, int]
@@ -157,12 +160,12 @@ class Process:
         for verb, point in VERBS.items():
             setattr(self.app.journal, verb, _halting(getattr(self.app.journal, verb), point))
         self._steps = {
-            part: self.app.step(name=part, in_doubt=None if part == "charge" else "retry")(
-                self._write
-            )
+            part: self.app.step(
+                name=part, cost=PRICE, in_doubt=None if part == "charge" else "retry"
+            )(self._write)
             for part in PARTS
         }
-        told = self.app.job(key="{course}", name=job, backoff=0, wait=0)
+        told = self.app.job(key="{course}", name=job, backoff=0, wait=0, budget="1 USD")
         self.job = told(self.generate)
 
     def generate(self, course: str) -> str:
