@@ -155,7 +155,9 @@ class Process:
         clock: Callable[[], float],
     ) -> None:
         self.name, self.version, self._school, self._ask = name, version, school, ask
-        self.app = Payonce(store, version=version, lease=LEASE, patience=20, clock=clock)
+        self.app = Payonce(
+            store, version=version, lease=LEASE, patience=20, clock=clock, look_every=None
+        )
         self.app.watch(f"sqlite:///{school}")
         for verb, point in VERBS.items():
             setattr(self.app.journal, verb, _halting(getattr(self.app.journal, verb), point))

@@ -71,10 +71,11 @@ class SqliteLedger(AddingUp):
 
 def add_intent(db: sqlite3.Connection, intent: Intent, now: float) -> int | Short | None:
     """Write an intent down, with what it is held for, where its budgets allow it."""
-    if db.execute(_Q["budgets_version"]).fetchone()["version"] != intent.told:
-        return Short()
     if not intent.claims:
-        return _added(db, intent, None, now)
+        call_id = _added(db, intent, None, now)
+        return call_id if call_id is not None or _is_told(db, intent) else Short()
+    if not _is_told(db, intent):
+        return Short()
     if not all(claim.holds_at(now) for claim in intent.claims):
         return Short()
     found = [_balance(db, intent, claim) for claim in intent.claims]
@@ -92,6 +93,11 @@ def add_intent(db: sqlite3.Connection, intent: Intent, now: float) -> int | Shor
             db.execute(_Q["reserve"], given)
             db.execute(_Q["add_hold"], {"call_id": call_id, "balance_id": balance_id})
     return call_id
+
+
+def _is_told(db: sqlite3.Connection, intent: Intent) -> bool:
+    version: int = db.execute(_Q["budgets_version"]).fetchone()["version"]
+    return version == intent.told
 
 
 def _added(db: sqlite3.Connection, intent: Intent, held: int | None, now: float) -> int | None:

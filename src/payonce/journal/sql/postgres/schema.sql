@@ -222,44 +222,45 @@ DECLARE
     settles boolean := NEW.state = 'paid' AND was <> 'paid';
     doubts boolean := NEW.state = 'in_doubt' AND was IN ('none', 'intended');
     certain boolean := was = 'in_doubt' AND NEW.state <> 'in_doubt';
-    wastes boolean := CASE TG_OP WHEN 'INSERT' THEN false ELSE NEW.rejected > OLD.rejected END
-        OR settles AND EXISTS (
-            SELECT FROM payonce_calls AS first
-            WHERE first.run_id = NEW.run_id AND first.step_key = NEW.step_key
-                AND first.occurrence = NEW.occurrence AND first.id <> NEW.id
-                AND first.state = 'paid' AND first.rejected = 0);
-    began timestamp := to_timestamp(floor(NEW.started_at)) AT TIME ZONE 'UTC';
-    run record;
+    rejects boolean := CASE TG_OP WHEN 'INSERT' THEN false ELSE NEW.rejected > OLD.rejected END;
 BEGIN
-    SELECT job, key, tenant INTO run FROM payonce_runs WHERE id = NEW.run_id;
     INSERT INTO payonce_entries (at, kind, run_id, attempt, call_id, parent_id, job, key, tenant,
         step, source, model, nanos, currency, held, began)
     SELECT booked.at, booked.kind, NEW.run_id, NEW.attempt, NEW.id, NEW.parent_id,
-        run.job, run.key, run.tenant, NEW.name, NEW.source,
+        runs.job, runs.key, runs.tenant, NEW.name, NEW.source,
         NEW.model, booked.nanos, booked.currency, booked.held, NEW.started_at
-    FROM (VALUES
+    FROM payonce_runs AS runs CROSS JOIN (VALUES
         ('hold', was = 'none' AND NEW.hold_nanos IS NOT NULL, NEW.started_at, NEW.hold_nanos,
             NEW.hold_currency, NEW.hold_nanos),
         ('doubt', certain, CASE WHEN certain THEN OLD.ended_at END, -NEW.ceiling_nanos,
             NEW.hold_currency, 0),
         ('settle', settles, NEW.ended_at, NEW.cost_nanos, NEW.currency, -was_held),
-        ('waste', wastes, NEW.ended_at, NEW.cost_nanos, NEW.currency, 0),
+        ('waste', rejects OR settles AND EXISTS (
+            SELECT FROM payonce_calls AS first
+            WHERE first.run_id = NEW.run_id AND first.step_key = NEW.step_key
+                AND first.occurrence = NEW.occurrence AND first.id <> NEW.id
+                AND first.state = 'paid' AND first.rejected = 0), NEW.ended_at, NEW.cost_nanos, NEW.currency, 0),
         ('release', NEW.state = 'released' AND was = 'intended' AND NEW.hold_nanos IS NOT NULL,
             NEW.ended_at, NEW.hold_nanos, NEW.hold_currency, -was_held),
         ('expire', doubts AND NEW.hold_nanos IS NOT NULL, NEW.ended_at, NEW.hold_nanos,
             NEW.hold_currency, -was_held),
         ('doubt', doubts, NEW.ended_at, NEW.ceiling_nanos, NEW.hold_currency, 0)
     ) AS booked (kind, applies, at, nanos, currency, held)
-    WHERE booked.applies;
-    IF NEW.state <> 'intended' AND NEW.state <> was THEN
+    WHERE runs.id = NEW.run_id AND booked.applies;
+    IF NEW.state <> 'intended' AND NEW.state <> was
+        AND EXISTS (SELECT FROM payonce_balances)
+    THEN
         WITH concerned AS MATERIALIZED (
             SELECT b.id, b.currency, holds.call_id IS NOT NULL AS holding
-            FROM (VALUES ('app', '*'), ('job', run.job), ('tenant', run.tenant),
-                ('run', run.job || ' ' || run.key)) AS whose (scope, name)
+            FROM payonce_runs AS runs
+            CROSS JOIN (SELECT to_timestamp(floor(NEW.started_at)) AT TIME ZONE 'UTC' AS at) AS began
+            CROSS JOIN LATERAL (VALUES ('app', '*'), ('job', runs.job), ('tenant', runs.tenant),
+                ('run', runs.job || ' ' || runs.key)) AS whose (scope, name)
             JOIN payonce_balances AS b ON b.scope = whose.scope AND b.name = whose.name
-                AND b.period IN ('', to_char(began, 'YYYY-MM-DD'), to_char(began, 'YYYY-MM'))
+                AND b.period IN ('', to_char(began.at, 'YYYY-MM-DD'), to_char(began.at, 'YYYY-MM'))
             LEFT JOIN payonce_holds AS holds ON holds.call_id = NEW.id AND holds.balance_id = b.id
-            WHERE holds.call_id IS NOT NULL OR settles OR doubts OR certain
+            WHERE runs.id = NEW.run_id
+                AND (holds.call_id IS NOT NULL OR settles OR doubts OR certain)
             ORDER BY b.id
             FOR NO KEY UPDATE OF b
         )

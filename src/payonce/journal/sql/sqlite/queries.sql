@@ -157,7 +157,8 @@ INSERT INTO payonce_calls
 SELECT :run_id, :attempt, :step_key, :occurrence, :send, :name, :source, :parent_id, 'intended',
     :model, :idempotency_key, :drift, :now, :ceiling_nanos, :hold_nanos, :hold_currency
 FROM payonce_runs
-WHERE id = :run_id AND attempt = :attempt AND state = 'running' AND lease_until > :now;
+WHERE id = :run_id AND attempt = :attempt AND state = 'running' AND lease_until > :now
+    AND :told = (SELECT coalesce(max(version), 0) FROM payonce_budgets);
 
 -- name: add_spilled_call
 -- An intent that a crash of the machine took away comes back with its spilled receipt; where

@@ -228,19 +228,40 @@ BEGIN
     VALUES (NEW.started_at, 'hold', NEW.id, NEW.hold_nanos, NEW.hold_currency, NEW.hold_nanos);
 END;
 
+-- The usual end of a call, which each paid step waits for. A second receipt in one place is waste
+-- from the beginning.
+CREATE TRIGGER payonce_calls_paid AFTER UPDATE OF state ON payonce_calls
+WHEN NEW.state = 'paid' AND OLD.state = 'intended'
+BEGIN
+    INSERT INTO payonce_entries (at, kind, run_id, attempt, call_id, parent_id, job, key, tenant,
+        step, source, model, nanos, currency, held, began)
+    SELECT NEW.ended_at, 'settle', NEW.run_id, NEW.attempt, NEW.id, NEW.parent_id, job, key, tenant,
+        NEW.name, NEW.source, NEW.model, NEW.cost_nanos, NEW.currency, -coalesce(NEW.hold_nanos, 0),
+        NEW.started_at
+    FROM payonce_runs WHERE id = NEW.run_id;
+END;
+
+CREATE TRIGGER payonce_calls_second AFTER UPDATE OF state ON payonce_calls
+WHEN NEW.state = 'paid' AND OLD.state = 'intended' AND EXISTS (
+    SELECT 1 FROM payonce_calls AS first
+    WHERE first.run_id = NEW.run_id AND first.step_key = NEW.step_key
+        AND first.occurrence = NEW.occurrence AND first.id <> NEW.id
+        AND first.state = 'paid' AND first.rejected = 0)
+BEGIN
+    INSERT INTO payonce_booking (at, kind, call_id, nanos, currency, held)
+    VALUES (NEW.ended_at, 'waste', NEW.id, NEW.cost_nanos, NEW.currency, 0);
+END;
+
 -- The hold of a call that may have been billed becomes a doubt of what that may have cost at most;
--- what ends a doubt is booked on the day of the doubt, so that each day adds up. A second receipt in
--- one place is waste from the beginning. A receipt and a doubt count in every balance that concerns
--- the call, whether it was held or not: limits may be set while it is in flight.
+-- what ends a doubt is booked on the day of the doubt, so that each day adds up.
 CREATE TRIGGER payonce_calls_state AFTER UPDATE OF state ON payonce_calls
-WHEN NEW.state <> OLD.state
+WHEN NEW.state <> OLD.state AND NOT (NEW.state = 'paid' AND OLD.state = 'intended')
 BEGIN
     INSERT INTO payonce_booking (at, kind, call_id, nanos, currency, held)
     SELECT OLD.ended_at, 'doubt', NEW.id, -NEW.ceiling_nanos, NEW.hold_currency, 0
     WHERE OLD.state = 'in_doubt';
     INSERT INTO payonce_booking (at, kind, call_id, nanos, currency, held)
-    SELECT NEW.ended_at, 'settle', NEW.id, NEW.cost_nanos, NEW.currency,
-        CASE WHEN OLD.state = 'intended' THEN -coalesce(NEW.hold_nanos, 0) ELSE 0 END
+    SELECT NEW.ended_at, 'settle', NEW.id, NEW.cost_nanos, NEW.currency, 0
     WHERE NEW.state = 'paid';
     INSERT INTO payonce_booking (at, kind, call_id, nanos, currency, held)
     SELECT NEW.ended_at, 'waste', NEW.id, NEW.cost_nanos, NEW.currency, 0
@@ -252,10 +273,17 @@ BEGIN
     INSERT INTO payonce_booking (at, kind, call_id, nanos, currency, held)
     SELECT NEW.ended_at, CASE NEW.state WHEN 'released' THEN 'release' ELSE 'expire' END, NEW.id,
         NEW.hold_nanos, NEW.hold_currency, -NEW.hold_nanos
-    WHERE OLD.state = 'intended' AND NEW.state <> 'paid' AND NEW.hold_nanos IS NOT NULL;
+    WHERE OLD.state = 'intended' AND NEW.hold_nanos IS NOT NULL;
     INSERT INTO payonce_booking (at, kind, call_id, nanos, currency, held)
     SELECT NEW.ended_at, 'doubt', NEW.id, NEW.ceiling_nanos, NEW.hold_currency, 0
     WHERE NEW.state = 'in_doubt';
+END;
+
+-- A receipt and a doubt count in every balance that concerns the call, whether it was held or not:
+-- limits may be set while it is in flight.
+CREATE TRIGGER payonce_calls_counted AFTER UPDATE OF state ON payonce_calls
+WHEN NEW.state <> OLD.state AND EXISTS (SELECT 1 FROM payonce_balances)
+BEGIN
     UPDATE payonce_balances
     SET doubt = doubt + CASE WHEN currency = NEW.hold_currency
             THEN ((NEW.state = 'in_doubt') - (OLD.state = 'in_doubt'))
@@ -272,10 +300,14 @@ BEGIN
         UNION ALL SELECT 'run', job || ' ' || key FROM payonce_runs WHERE id = NEW.run_id)
     AND period IN ('', strftime('%Y-%m-%d', CAST(NEW.started_at AS INTEGER), 'unixepoch'),
         strftime('%Y-%m', CAST(NEW.started_at AS INTEGER), 'unixepoch'));
+END;
+
+CREATE TRIGGER payonce_calls_held AFTER UPDATE OF state ON payonce_calls
+WHEN OLD.state = 'intended' AND NEW.state <> 'intended' AND NEW.hold_nanos IS NOT NULL
+BEGIN
     UPDATE payonce_balances SET held = held - NEW.hold_nanos
-    WHERE OLD.state = 'intended'
-        AND id IN (SELECT balance_id FROM payonce_holds WHERE call_id = NEW.id);
-    DELETE FROM payonce_holds WHERE call_id = NEW.id AND OLD.state = 'intended';
+    WHERE id IN (SELECT balance_id FROM payonce_holds WHERE call_id = NEW.id);
+    DELETE FROM payonce_holds WHERE call_id = NEW.id;
 END;
 
 -- A rejected receipt is waste, of the day on which it was paid.
