@@ -22,7 +22,9 @@ def write(part: str, course_id: int) -> str:
     return text
 
 
-@app.job(key="course:{course_id}", backoff=0.01, wait=float(os.environ.get("WAIT", "10")))
+@app.job(
+    key="course:{course_id}", budget="9 USD", backoff=0.01, wait=float(os.environ.get("WAIT", "10"))
+)
 def generate(course_id: int) -> list[str]:
     texts = [write(part, course_id) for part in ("one", "two", "three", "four", "five")]
     count("writes")

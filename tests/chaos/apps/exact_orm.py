@@ -22,7 +22,7 @@ def write(part: str, course_id: int) -> str:
     return ask(f"[{part}] of course {course_id}")
 
 
-@app.job(key="course:{course_id}")
+@app.job(key="course:{course_id}", budget="9 USD")
 def generate(course_id: int) -> list[str]:
     texts = [write(part, course_id) for part in ("one", "two", "three", "four", "five")]
     with Session(engine) as db:

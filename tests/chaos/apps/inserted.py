@@ -18,7 +18,9 @@ def write(part: str, course_id: int) -> str:
     return ask(f"[{part}] of course {course_id}")
 
 
-@app.job(key="course:{course_id}", backoff=0.01, wait=float(os.environ.get("WAIT", "10")))
+@app.job(
+    key="course:{course_id}", budget="9 USD", backoff=0.01, wait=float(os.environ.get("WAIT", "10"))
+)
 def generate(course_id: int) -> list[str]:
     texts = [write(part, course_id) for part in ("zero", "one", "two", "three", "four", "five")]
     count("writes")

@@ -25,7 +25,9 @@ def save(course_id: int, outline: str) -> None:
         db.execute("INSERT INTO courses (id, outline) VALUES (?, ?)", (course_id, outline))
 
 
-@app.job(key="course:{course_id}", backoff=0.01, wait=float(os.environ.get("WAIT", "10")))
+@app.job(
+    key="course:{course_id}", budget="9 USD", backoff=0.01, wait=float(os.environ.get("WAIT", "10"))
+)
 def generate(course_id: int) -> list[str]:
     texts = [write(part, course_id) for part in ("one", "two", "three", "four", "five")]
     save(course_id, texts[0])

@@ -18,7 +18,7 @@ app.watch("sqlite:///school.db")
 client = openai.OpenAI()
 
 
-@app.job(key="course:{course_id}", backoff=0.01)
+@app.job(key="course:{course_id}", budget="9 USD", backoff=0.01)
 def generate(course_id: int) -> list[str]:
     texts = []
     for part in ("one", "two", "three", "four", "five"):
