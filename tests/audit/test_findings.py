@@ -304,3 +304,19 @@ def test_the_providers_sums_stand_beside_a_storm_without_money(tmp_path: Path) -
     assert storm["cost_usd"] is None
     said = "openai counts for that time, of all tasks: 2 calls, 750 tokens in and 2 out"
     assert said in storm["evidence"]
+
+
+def test_an_outage_of_many_tasks_is_told_of_in_short(tmp_path: Path) -> None:
+    """Of 300 tasks that failed 200 are told of, the others counted; no address is blamed."""
+    work = [
+        delivery(f"course-{n}", number, START + n * 5 + number * 3600, failed=True)
+        for n in range(300)
+        for number in range(1, 7)
+    ]
+    tasks = _written(tmp_path / "tasks", lines(queues.cloud_tasks(work)))
+    requests = _written(tmp_path / "requests", lines(queues.cloud_run(work)))
+    found = audited(tasks, requests)
+    assert len(found.storms) == 200
+    assert found.document["totals"]["tasks_left_out"] == 100
+    assert {storm["url"] for storm in found.storms} == {queues.URL}
+    assert None not in {storm["task"] for storm in found.storms}

@@ -81,8 +81,8 @@ def _size(path: str) -> int:
 def _findings(opened: Store, sources: list[Source], least: int) -> Findings:
     paths = {source.number: source.path for source in sources}
     kinds = {source.number: source.kinds for source in sources}
-    storms = storms_of_tasks(opened, least, _MOST)
-    storms += storms_of_urls(opened, least, _MOST, storms, paths)
+    storms, left_out = storms_of_tasks(opened, least, _MOST)
+    storms += storms_of_urls(opened, least, _MOST, storms)
     paid = prompts(opened, least, _MOST)
     storms += storms_of_prompts(paid, storms)
     rows = [*opened.rows("ask", "buckets"), *opened.rows("ask", "periods")]
@@ -93,6 +93,7 @@ def _findings(opened: Store, sources: list[Source], least: int) -> Findings:
         list(concentrations(rows, kinds)),
         repeated(paid, paths),
         [_resent(row, paths) for row in opened.rows("ask", "resends")],
+        left_out=left_out,
         **_totals(totals),
     )
 

@@ -128,5 +128,6 @@ def _totals(found: Findings) -> dict[str, Any]:
         "cost": {currency: amount(nanos) for currency, nanos in found.cost.items()},
         "calls_without_cost": found.unknown_cost,
         "storms": len(found.storms),
+        "tasks_left_out": found.left_out,
         "wasted_calls": sum(storm.wasted or 0 for storm in found.storms),
     }

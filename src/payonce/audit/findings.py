@@ -95,7 +95,11 @@ class Resent:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """All that an audit found; `read` are the files that could be used."""
+    """All that an audit found.
+
+    `read` are the files that could be used, `left_out` how many tasks failed as often as a storm's
+    and were not looked at, since there are so many.
+    """
 
     sources: list[Source]
     storms: list[Storm]
@@ -106,6 +110,7 @@ class Findings:
     cost: dict[str, int]
     unknown_cost: int
     deliveries: int
+    left_out: int = 0
 
     @property
     def read(self) -> list[Source]:

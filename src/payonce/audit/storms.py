@@ -16,10 +16,12 @@ _ALONE = 5
 """Failures that make a storm where nothing tells of paid calls, nor of a failure that stays."""
 
 
-def storms_of_tasks(store: Store, least: int, most: int) -> list[Storm]:
-    """Tasks that failed at least so often, with what they paid."""
-    found = (_storm(store, row) for row in store.rows("ask", "storms", least=least, most=most))
-    return [storm for storm in found if is_storm(storm)]
+def storms_of_tasks(store: Store, least: int, most: int) -> tuple[list[Storm], int]:
+    """Tasks that failed at least so often, with what they paid; and how many more there are."""
+    rows = store.rows("ask", "storms", least=least, most=most)
+    found = (_storm(store, row[:-1]) for row in rows)
+    more = rows[0][-1] - len(rows) if rows else 0
+    return [storm for storm in found if is_storm(storm)], more
 
 
 def is_storm(storm: Storm) -> bool:
@@ -61,22 +63,21 @@ def _add_rest(storm: Storm) -> None:
         storm.unknown.append("what the calls cost")
 
 
-def storms_of_urls(
-    store: Store, least: int, most: int, known: list[Storm], paths: dict[int, str]
-) -> list[Storm]:
+def storms_of_urls(store: Store, least: int, most: int, known: list[Storm]) -> list[Storm]:
     """Addresses that failed again and again, where no file names the tasks.
 
     What the storms of known tasks explain is added to these.
     """
     found = []
     for row in store.rows("ask", "times_of_urls", least=least, most=most):
-        url, sources, queue, count, failed, done, first, last, begun, ended, status, revs = row
-        same = [storm for storm in known if _is_at(storm, url)]
-        if same and failed <= sum(storm.failed for storm in same) + len(same):
-            for storm in same:
+        url, sources, queue, count, failed, done, first, last, begun, ended, status, revs, told = (
+            row
+        )
+        if told and failed <= told + max(1, told // 50):
+            for storm in (storm for storm in known if _is_at(storm, url)):
                 storm.sources |= set(sources)
                 storm.revisions = storm.revisions or tuple(legible(r) or "" for r in revs or ())
-                storm.evidence.append(f"{failed:,} requests to it answered {status}")
+                storm.evidence.append(f"{failed:,} requests to its address answered {status}")
             continue
         schedule = schedule_of(waits(list(zip(begun, ended, strict=True))), queue)
         if done or (schedule is None and failed < _ALONE):
@@ -85,7 +86,9 @@ def storms_of_urls(
         storm.schedule, storm.url = schedule, legible(url)
         storm.revisions = tuple(legible(each) or "" for each in revs or ())
         storm.sources |= set(sources)
-        storm.evidence.append(f"{failed:,} requests by a queue in a row answered {status}")
+        storm.evidence.append(
+            f"all {failed:,} requests of a queue to it failed, most with {status}"
+        )
         storm.unknown += ["whether it is one task: the log has no task names", "what it paid for"]
         _add_rest(storm)
         found.append(storm)

@@ -23,6 +23,11 @@ def findings_view(found: Findings) -> Iterator[RenderableType]:
         yield Text("")
         yield from _storm(storm)
     yield from _more(len(found.storms), "storm")
+    if found.left_out:
+        yield _indented(
+            f"{counted(found.left_out, 'more task')} failed as often; the worst 200 are looked at",
+            "dim",
+        )
     if found.concentrations:
         yield _title("Concentration (much at once; alone, that is no storm)")
         for high in found.concentrations[:_MOST]:

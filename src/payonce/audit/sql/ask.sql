@@ -5,7 +5,8 @@
 SELECT task, max(deliveries), max(failed), max(done), min(first), max(last),
        coalesce(max(queue) FILTER (queue != 'queue'), max(queue)), arg_max(url, length(url)),
        max(tenant), list_sort(list_distinct(flatten(list(sources)))),
-       list_sort(list_distinct(flatten(list(revisions) FILTER (revisions IS NOT NULL))))
+       list_sort(list_distinct(flatten(list(revisions) FILTER (revisions IS NOT NULL)))),
+       count(*) OVER ()
 FROM outcomes GROUP BY task HAVING max(failed) >= $least ORDER BY max(failed) DESC, task LIMIT $most;
 
 -- name: calls_of
@@ -62,14 +63,21 @@ SELECT text, count(*) FROM (
 WHERE text IS NOT NULL GROUP BY text ORDER BY count(*) DESC, length(text), text LIMIT 20;
 
 -- name: times_of_urls
--- Deliveries that no source names the task of, by address.
-SELECT url, list(DISTINCT source), queue, count(*), count(*) FILTER (failed), count(*) FILTER (NOT failed),
-       min(began), max(coalesce(ended, began)), list(began ORDER BY began)[:2000],
-       list(ended ORDER BY began)[:2000], mode(status),
-       list(DISTINCT revision) FILTER (revision IS NOT NULL)
-FROM deliveries WHERE task IS NULL AND queue IS NOT NULL AND url IS NOT NULL AND began IS NOT NULL
-GROUP BY url, queue HAVING count(*) FILTER (failed) >= $least
-ORDER BY count(*) FILTER (failed) DESC, url LIMIT $most;
+-- Deliveries that no source names the task of, by address; and how many failures of named tasks
+-- there were at that address.
+WITH addresses AS (
+  SELECT url, list(DISTINCT source), queue, count(*), count(*) FILTER (failed) AS failed,
+         count(*) FILTER (NOT failed), min(began), max(coalesce(ended, began)),
+         list(began ORDER BY began)[:2000], list(ended ORDER BY began)[:2000], mode(status),
+         list(DISTINCT revision) FILTER (revision IS NOT NULL)
+  FROM deliveries
+  WHERE task IS NULL AND queue IS NOT NULL AND url IS NOT NULL AND began IS NOT NULL
+  GROUP BY url, queue HAVING count(*) FILTER (failed) >= $least
+  ORDER BY failed DESC, url LIMIT $most),
+explained AS (SELECT url, count(*) AS n FROM working WHERE failed AND url IS NOT NULL GROUP BY url)
+SELECT a.*, (SELECT coalesce(sum(e.n), 0)::BIGINT FROM explained AS e
+             WHERE ends_with(a.url, e.url) OR ends_with(e.url, a.url))
+FROM addresses AS a ORDER BY failed DESC, url;
 
 -- name: repeated
 -- Prompts that were paid for again and again.
