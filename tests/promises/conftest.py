@@ -7,7 +7,7 @@ from pathlib import Path
 
 import openai
 import pytest
-from tests.chaos.site import Site
+from tests.chaos.site import PRICES, Site
 from tests.databases.postgres import PostgresServer
 
 import payonce
@@ -19,7 +19,7 @@ from payonce.testing import MeteredProvider
 @pytest.fixture
 def provider() -> Iterator[MeteredProvider]:
     """The witness."""
-    with MeteredProvider() as provider:
+    with MeteredProvider(prices=PRICES) as provider:
         yield provider
 
 
