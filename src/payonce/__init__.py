@@ -14,6 +14,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "payonce.app": ("Payonce",),
     "payonce.rejecting": ("reject",),
+    "payonce.alarm": ("Alarms",),
     "payonce.policy": ("Breaker",),
     "payonce.step": ("NOT_PAID",),
     "payonce.failure": ("Rule", "classify"),
@@ -53,6 +54,7 @@ _HOME = {name: module for module, names in _HOMES.items() for name in names}
 __all__ = sorted(["__version__", *_HOME])
 
 if TYPE_CHECKING:
+    from payonce.alarm import Alarms as Alarms
     from payonce.app import Payonce as Payonce
     from payonce.errors import Busy as Busy
     from payonce.errors import CallNotFound as CallNotFound

@@ -9,6 +9,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, overload
 
 from payonce import budget as budgets
+from payonce.alarm import Alarms
 from payonce.databases import Databases
 from payonce.delivery import LOOKOUT, WAKE, current
 from payonce.effects import Way, adrive, drive, running_loop, wait_for
@@ -39,7 +40,7 @@ T = TypeVar("T")
 OnPark = Literal["ack", "hold"]
 
 DEFAULT_STORE = "sqlite:///payonce.db"
-_BREAKER = Breaker()
+_BREAKER, _ALARMS = Breaker(), Alarms()
 
 
 class Payonce(Databases):
@@ -57,6 +58,7 @@ class Payonce(Databases):
         clock: seconds since the epoch, for tests.
         look_every: seconds between two looks after parked runs, by a thread that begins shortly
             after the first delivery; None leaves them to deliveries and to `payonce wake`.
+        alarms: when hooks are told of unusual spending and deliveries; None: never.
 
     Raises:
         StoreNotSupported: the store's URL names a database that there is no journal for.
@@ -71,6 +73,7 @@ class Payonce(Databases):
         patience: float = 30.0,
         clock: Callable[[], float] | None = None,
         look_every: float | None = 30.0,
+        alarms: Alarms | None = _ALARMS,
     ) -> None:
         self.store = store or os.environ.get("PAYONCE_STORE") or DEFAULT_STORE
         self.version = version
@@ -82,7 +85,7 @@ class Payonce(Databases):
         self._budgets: list[Budget] = []
         self._capture: Capture | None = None
         super().__init__(self.store)
-        self.lookout = Lookout(self, look_every)
+        self.lookout = Lookout(self, look_every, alarms)
         self._board = Board(self.journal)
         self.observer: Observer | None = None
 

@@ -18,8 +18,11 @@ import threading
 import time
 import weakref
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Protocol
 
+from payonce import alarming, waking
+from payonce.alarm import Alarms
+from payonce.alarming import Alarming
 from payonce.delivery import LOOKOUT
 from payonce.job import Job
 from payonce.journal.forking import survives_fork
@@ -28,7 +31,7 @@ from payonce.lease import owner
 from payonce.looks import keep_look
 from payonce.model import Run, RunState, World
 from payonce.policy import moved
-from payonce.waking import App, again
+from payonce.waking import again
 
 _log = logging.getLogger("payonce")
 _FIRST = 1.0
@@ -40,12 +43,17 @@ _PATIENCE = 10.0
 """Seconds that an app which is closed, or a process that ends, waits for runs under way."""
 
 
+class App(waking.App, alarming.App, Protocol):
+    """What looking after an app's runs and its money needs of it."""
+
+
 class Lookout:
     """Looks after an app's parked runs every so many seconds; with None, never."""
 
-    def __init__(self, app: App, every: float | None) -> None:
+    def __init__(self, app: App, every: float | None, alarms: Alarms | None = None) -> None:
         self._app = weakref.ref(app)
         self._every = every
+        self._alarming = Alarming(alarms, every)
         self._loop: Any = None
         self._reset()
         survives_fork(self)
@@ -104,6 +112,7 @@ class Lookout:
 
     def look(self, app: App, over: threading.Event) -> bool:
         """Call again what may go on; whether it is worth to look again at once."""
+        self._look_at_money(app)
         worlds = [(job, app.world(job)) for job in list(app.jobs.values())]
         found = [(job, run) for job, world in worlds for run in self._wakeable(app, job, world)]
         self._keep_looks(app, worlds)
@@ -122,6 +131,12 @@ class Lookout:
         for _ in range(_WORKERS):
             self._room.release()
         return any(done)
+
+    def _look_at_money(self, app: App) -> None:
+        try:
+            self._alarming.look(app)
+        except Exception as exc:
+            _log.warning("spending could not be looked at: %s: %s", type(exc).__name__, exc)
 
     def _keep_looks(self, app: App, worlds: Sequence[tuple[Job, World]]) -> None:
         """One of all keeps what is seen of the worlds that runs are parked in."""

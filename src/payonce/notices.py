@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
+from typing import Literal
 
 from payonce.model import World
 from payonce.money import Balance, Money
@@ -198,4 +200,129 @@ class BudgetUsedUp:
         )
 
 
-Notice = RunParked | RunWoken | BreakerOpened | BreakerClosed | CallInDoubt | BudgetUsedUp
+@dataclass(frozen=True, slots=True)
+class UnusualSpending:
+    """A job or a tenant has spent more within an hour than it does; once a day for each.
+
+    `usual` is what its dearest hour of a day has cost before, or that of all together where it is
+    not `known` for a day yet.
+    """
+
+    scope: Literal["job", "tenant"]
+    name: str
+    spent: Money
+    usual: Money
+    known: bool
+    day: str
+
+    @property
+    def cause(self) -> str:
+        """What it is told of once for."""
+        return f"spending:{self.scope}:{self.name}:{self.spent.currency}:{self.day}"
+
+    @property
+    def title(self) -> str:
+        """A few words."""
+        return f"{self.scope} {self.name} spends unusually much"
+
+    @property
+    def text(self) -> str:
+        """All of it in sentences."""
+        usual = (
+            f"in a day's dearest hour it has spent {self.usual} at most before"
+            if self.known
+            else f"it is new, and all together have spent {self.usual} at most in an hour before"
+        )
+        return (
+            f"{self.scope} {self.name} has spent {self.spent} within an hour; {usual}. "
+            f"To stop it: payonce budget set 'N {self.spent.currency}' "
+            f"--{self.scope} {shlex.quote(self.name)} --per day"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryStorm:
+    """A run is delivered again and again; `runs` counts those that are, of this job and cause.
+
+    `deliveries` are those of the last hour, and `paid` is what the run has paid in it.
+    """
+
+    job: str
+    run_key: str
+    tenant: str | None
+    deliveries: int
+    queue: str
+    runs: int
+    state: str
+    reason: str | None
+    fingerprint: str
+    paid: Money
+    day: str
+
+    @property
+    def cause(self) -> str:
+        """What it is told of once for."""
+        return f"storm:{self.job}:{self.fingerprint}:{self.day}"
+
+    @property
+    def title(self) -> str:
+        """A few words."""
+        return f"{self.job}: delivered again and again"
+
+    @property
+    def text(self) -> str:
+        """All of it in sentences."""
+        others = f", as are {self.runs - 1} other runs of its job" if self.runs > 1 else ""
+        why = f": {self.reason}" if self.reason else ""
+        return (
+            f"run {self.run_key!r} of {self.job} was delivered {self.deliveries} times within an "
+            f"hour by {self.queue}{others}, and has paid {self.paid} meanwhile. It is "
+            f"{self.state}{why}. See: payonce show {shlex.quote(self.run_key)}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RunTakesMost:
+    """One run has taken most of a day's money; `dearest` is what another of its job has cost."""
+
+    job: str
+    run_key: str
+    tenant: str | None
+    paid: Money
+    of_all: Money
+    dearest: Money | None
+    day: str
+
+    @property
+    def cause(self) -> str:
+        """What it is told of once for."""
+        return f"most:{self.job}:{self.run_key}:{self.paid.currency}:{self.day}"
+
+    @property
+    def title(self) -> str:
+        """A few words."""
+        return f"{self.job}: one run takes most of the day's money"
+
+    @property
+    def text(self) -> str:
+        """All of it in sentences."""
+        dearest = f" Others of its job have cost {self.dearest} at most." if self.dearest else ""
+        run = shlex.quote(f"{self.job} {self.run_key}")
+        return (
+            f"run {self.run_key!r} of {self.job} has taken {self.paid} of the {self.of_all} that "
+            f"were spent on {self.day}.{dearest} "
+            f"To stop it: payonce budget set 'N {self.paid.currency}' --run {run}"
+        )
+
+
+Notice = (
+    RunParked
+    | RunWoken
+    | BreakerOpened
+    | BreakerClosed
+    | CallInDoubt
+    | BudgetUsedUp
+    | UnusualSpending
+    | DeliveryStorm
+    | RunTakesMost
+)

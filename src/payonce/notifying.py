@@ -21,7 +21,7 @@ from typing import Protocol
 
 from payonce.journal.forking import survives_fork
 from payonce.journal.protocol import Journal
-from payonce.notices import BreakerOpened, BudgetUsedUp, CallInDoubt, Notice, RunParked
+from payonce.notices import BreakerClosed, Notice, RunWoken
 
 _log = logging.getLogger("payonce")
 _DAY = 86_400.0
@@ -40,8 +40,8 @@ class Hook(Protocol):
 
 def log(notice: Notice) -> None:
     """The hook that is always there: a line in the log called `payonce`."""
-    pressing = isinstance(notice, RunParked | BreakerOpened | CallInDoubt | BudgetUsedUp)
-    _log.log(logging.WARNING if pressing else logging.INFO, "%s", notice.text)
+    good = isinstance(notice, RunWoken | BreakerClosed)
+    _log.log(logging.INFO if good else logging.WARNING, "%s", notice.text)
 
 
 class _Line:

@@ -8,6 +8,7 @@ from typing import Any, assert_type
 import payonce
 from payonce import (
     NOT_PAID,
+    Alarms,
     Breaker,
     Busy,
     Diagnosis,
@@ -21,13 +22,14 @@ from payonce import (
     classify,
     reject,
 )
-from payonce.notices import BreakerOpened, Notice
+from payonce.notices import BreakerOpened, Notice, UnusualSpending
 from payonce.notify import Apprise
 from payonce.otel import OpenTelemetry
 from payonce.queues.asgi import DeliveryMiddleware
 from payonce.testing import AtLeastOnceQueue, MeteredProvider, call_tool, hold, refusals
 
-app = Payonce("sqlite:///payonce.db", version="1", lease=30.0, look_every=60.0)
+alarms = Alarms(floor="20 USD", times=5.0, days=7, deliveries=None, share=None)
+app = Payonce("sqlite:///payonce.db", version="1", lease=30.0, look_every=60.0, alarms=alarms)
 app.start()
 app.watch("sqlite:///courses.db")
 app.notify(Apprise("jsons://hooks.example.com/payonce"))
@@ -38,6 +40,8 @@ def page(notice: Notice) -> None:
     """A hook."""
     if isinstance(notice, BreakerOpened):
         assert_type(notice.failed, int)
+    if isinstance(notice, UnusualSpending):
+        assert_type(notice.spent, Money)
     assert_type(notice.text, str)
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
+
+import msgspec
 
 from payonce.journal import rows
 from payonce.journal.fields import columns
-from payonce.journal.ledger import Doubt, EntryFilter, Replayed, Share, Sum
+from payonce.journal.ledger import Doubt, EntryFilter, Peak, Replayed, Share, Spent, Storm, Sum
 
 
 class AddingUp:
@@ -42,6 +44,28 @@ class AddingUp:
 
     def replayed(self, wanted: EntryFilter) -> list[Replayed]:
         return [rows.replayed(row) for row in self._all("replayed", **columns(wanted))]
+
+    def spent(self, wanted: EntryFilter) -> list[Spent]:
+        return [rows.spent(row) for row in self._all("spent_lately", **columns(wanted))]
+
+    def peaks(
+        self, since: float, until: float, scope: Literal["job", "tenant", "app"], names: list[str]
+    ) -> list[Peak]:
+        asked = msgspec.json.encode(names).decode()
+        found = self._all("dearest_hours", since=since, until=until, scope=scope, names=asked)
+        return [rows.peak(row) for row in found]
+
+    def dearest(self, wanted: EntryFilter, most: int) -> list[Spent]:
+        return [
+            rows.spent(row) for row in self._all("dearest_lately", **columns(wanted), most=most)
+        ]
+
+    def storms(self, since: float, least: int) -> list[Storm]:
+        found = self._all("storms", since=since, least=least)
+        return [
+            Storm(rows.run(row), row["deliveries"], row["first"], row["last_queue"])
+            for row in found
+        ]
 
     def runs_of(self, key: str, job: str | None = None) -> list[int]:
         return [row["run_id"] for row in self._all("runs_in_ledger", key=key, job=job)]

@@ -6,10 +6,10 @@ Entries and balances change where calls do: with an intent, a receipt, a doubt. 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from payonce.journal.writer import Write
-from payonce.model import RunState
+from payonce.model import Run, RunState
 from payonce.money import Balance, Budget, Entry
 
 
@@ -22,6 +22,43 @@ class Told:
 
 
 NOTHING_TOLD = Told(0, ())
+
+
+@dataclass(frozen=True, slots=True)
+class Storm:
+    """A run that was delivered often lately, first at `first`; `queue` is one of its queues."""
+
+    run: Run
+    deliveries: int
+    first: float
+    queue: str
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What was paid in one currency, in nanos: for a job and a tenant, or for one run of theirs."""
+
+    job: str
+    tenant: str | None
+    currency: str
+    nanos: int
+    run_id: int | None = None
+    key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Peak:
+    """What the dearest hour of a day has cost a job, a tenant, or all together, whose name is "".
+
+    Days and hours are counted back from 0, the last one; `hour` is the earliest of the day in which
+    anything was paid.
+    """
+
+    name: str
+    currency: str
+    day: int
+    hour: int
+    nanos: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +160,24 @@ class Ledger(Protocol):
 
     def let_go(self, call_id: int) -> Write[None]:
         """End the hold of a call in flight: what it costs is held by the calls inside of it."""
+
+    def spent(self, wanted: EntryFilter) -> list[Spent]:
+        """What was paid, by job and tenant; quicker than `shares`, for what looks often."""
+
+    def peaks(
+        self, since: float, until: float, scope: Literal["job", "tenant", "app"], names: list[str]
+    ) -> list[Peak]:
+        """The dearest hour of each day, for each of these jobs or tenants, in one pass."""
+
+    def dearest(self, wanted: EntryFilter, most: int) -> list[Spent]:
+        """The runs that most was paid for, in any currency; quicker than `shares`, too."""
+
+    def storms(self, since: float, least: int) -> list[Storm]:
+        """Runs that aren't done and were delivered so often since then, the most often first.
+
+        Looked at are the last 100,000 deliveries, those by the app's own looks and by people left
+        aside.
+        """
 
     def expire(self) -> Write[None]:
         """Bring calls into doubt that are held by attempts that are gone; their holds end."""

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from payonce.journal.ledger import Doubt, EntryFilter, Replayed, Share, Sum
+from payonce.journal.ledger import Doubt, EntryFilter, Peak, Replayed, Share, Spent, Sum
 from payonce.journal.protocol import RunSummary
 from payonce.model import (
     Arrival,
@@ -167,6 +167,16 @@ def doubt(row: Row) -> Doubt:
 def replayed(row: Row) -> Replayed:
     """A row of `replayed`."""
     return Replayed(**{name: row[name] for name in Replayed.__slots__})
+
+
+def spent(row: Row) -> Spent:
+    """A row of `spent_lately` or `dearest_lately`."""
+    return Spent(**{name: row[name] for name in Spent.__slots__})
+
+
+def peak(row: Row) -> Peak:
+    """A row of `dearest_hours`."""
+    return Peak(**{name: row[name] for name in Peak.__slots__})
 
 
 def budget(row: Row) -> Budget:

@@ -648,6 +648,54 @@ SELECT * FROM payonce_balances
 WHERE period = '' OR period IN (%(day)s, %(month)s)
 ORDER BY scope, name, per, currency;
 
+-- name: spent_lately
+-- What each job has paid for each tenant: one pass over a stretch of the index by time.
+SELECT job, tenant, currency, CAST(sum(nanos) AS bigint) AS nanos, NULL::bigint AS run_id, NULL::text AS key
+FROM payonce_entries
+WHERE at >= %(since)s AND at < %(until)s AND kind = 'settle' AND nanos > 0
+    AND (%(job)s::text IS NULL OR job = %(job)s) AND (%(tenant)s::text IS NULL OR tenant = %(tenant)s)
+GROUP BY job, tenant, currency;
+
+-- name: dearest_lately
+-- The runs that most was paid for.
+SELECT max(job) AS job, max(tenant) AS tenant, currency, CAST(sum(nanos) AS bigint) AS nanos,
+    run_id, max(key) AS key
+FROM payonce_entries
+WHERE at >= %(since)s AND at < %(until)s AND kind = 'settle' AND nanos > 0
+    AND (%(job)s::text IS NULL OR job = %(job)s) AND (%(tenant)s::text IS NULL OR tenant = %(tenant)s)
+GROUP BY run_id, currency
+ORDER BY sum(nanos) DESC, run_id LIMIT %(most)s;
+
+-- name: dearest_hours
+-- What the dearest hour of each day has cost each of some jobs or tenants, or all together, in one
+-- pass; hours and days are counted back from the end of the period.
+SELECT name, currency, hour / 24 AS day, max(hour) AS hour, max(nanos)::bigint AS nanos
+FROM (
+    SELECT CASE %(scope)s WHEN 'job' THEN job WHEN 'tenant' THEN tenant ELSE '' END AS name,
+        currency, floor((%(until)s - at) / 3600)::bigint AS hour, sum(nanos) AS nanos
+    FROM payonce_entries
+    WHERE at >= %(since)s AND at < %(until)s AND kind = 'settle' AND nanos > 0
+        AND (%(scope)s = 'app'
+            OR (%(scope)s = 'job' AND job IN (SELECT json_array_elements_text(%(names)s::json)))
+            OR (%(scope)s = 'tenant' AND tenant IN (SELECT json_array_elements_text(%(names)s::json))))
+    GROUP BY 1, 2, 3) AS hours
+GROUP BY 1, 2, 3;
+
+-- name: storms
+-- Runs that are delivered again and again: by the numbers of deliveries, which are looked for by time
+-- in a bounded part of them. Whoever is called again by the app itself or a person is no storm.
+SELECT runs.*, NULL AS result_codec, NULL AS result_body, often.deliveries, often.first,
+    often.last_queue
+FROM (
+    SELECT run_id, count(*) AS deliveries, min(at) AS first, max(queue) AS last_queue
+    FROM payonce_deliveries
+    WHERE id > (SELECT max(id) FROM payonce_deliveries) - 100000 AND at >= %(since)s
+        AND queue NOT IN ('wake', 'lookout')
+    GROUP BY run_id HAVING count(*) >= %(least)s) AS often
+JOIN payonce_runs AS runs ON runs.id = often.run_id
+WHERE runs.state <> 'done'
+ORDER BY often.deliveries DESC, runs.id LIMIT 100;
+
 -- name: use_of_budget
 -- What is used of a limit that no call was held for in its period, which began at since.
 SELECT %(scope)s::text AS scope, %(name)s::text AS name, %(per)s::text AS per,

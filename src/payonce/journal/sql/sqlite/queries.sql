@@ -385,6 +385,54 @@ SELECT * FROM payonce_balances
 WHERE period = '' OR period IN (:day, :month)
 ORDER BY scope, name, per, currency;
 
+-- name: spent_lately
+-- What each job has paid for each tenant: one pass over a stretch of the index by time.
+SELECT job, tenant, currency, sum(nanos) AS nanos, NULL AS run_id, NULL AS key
+FROM payonce_entries
+WHERE at >= :since AND at < :until AND kind = 'settle' AND nanos > 0
+    AND (:job IS NULL OR job = :job) AND (:tenant IS NULL OR tenant = :tenant)
+GROUP BY job, tenant, currency;
+
+-- name: dearest_lately
+-- The runs that most was paid for.
+SELECT max(job) AS job, max(tenant) AS tenant, currency, sum(nanos) AS nanos,
+    run_id, max(key) AS key
+FROM payonce_entries
+WHERE at >= :since AND at < :until AND kind = 'settle' AND nanos > 0
+    AND (:job IS NULL OR job = :job) AND (:tenant IS NULL OR tenant = :tenant)
+GROUP BY run_id, currency
+ORDER BY sum(nanos) DESC, run_id LIMIT :most;
+
+-- name: dearest_hours
+-- What the dearest hour of each day has cost each of some jobs or tenants, or all together, in one
+-- pass; hours and days are counted back from the end of the period.
+SELECT name, currency, hour / 24 AS day, max(hour) AS hour, max(nanos) AS nanos
+FROM (
+    SELECT CASE :scope WHEN 'job' THEN job WHEN 'tenant' THEN tenant ELSE '' END AS name,
+        currency, CAST((:until - at) / 3600 AS INTEGER) AS hour, sum(nanos) AS nanos
+    FROM payonce_entries
+    WHERE at >= :since AND at < :until AND kind = 'settle' AND nanos > 0
+        AND (:scope = 'app'
+            OR (:scope = 'job' AND job IN (SELECT value FROM json_each(:names)))
+            OR (:scope = 'tenant' AND tenant IN (SELECT value FROM json_each(:names))))
+    GROUP BY 1, 2, 3) AS hours
+GROUP BY 1, 2, 3;
+
+-- name: storms
+-- Runs that are delivered again and again: by the numbers of deliveries, which are looked for by time
+-- in a bounded part of them. Whoever is called again by the app itself or a person is no storm.
+SELECT runs.*, NULL AS result_codec, NULL AS result_body, often.deliveries, often.first,
+    often.last_queue
+FROM (
+    SELECT run_id, count(*) AS deliveries, min(at) AS first, max(queue) AS last_queue
+    FROM payonce_deliveries
+    WHERE id > (SELECT max(id) FROM payonce_deliveries) - 100000 AND at >= :since
+        AND queue NOT IN ('wake', 'lookout')
+    GROUP BY run_id HAVING count(*) >= :least) AS often
+JOIN payonce_runs AS runs ON runs.id = often.run_id
+WHERE runs.state <> 'done'
+ORDER BY often.deliveries DESC, runs.id LIMIT 100;
+
 -- name: use_of_budget
 -- What is used of a limit that no call was held for in its period, which began at :since.
 SELECT :scope AS scope, :name AS name, :per AS per, :period AS period, :currency AS currency,
