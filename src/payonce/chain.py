@@ -93,9 +93,16 @@ class Link:
         return self.read("response")
 
     @cached_property
+    def has_no_status(self) -> bool:
+        """Whether what looks like a status is none: aiohttp makes up a 400 for what is no HTTP."""
+        cause = self.exc.__cause__
+        shorts = () if cause is None else _shorts(type(cause).__mro__)
+        return not _NO_STATUS.isdisjoint((*self.shorts, *shorts))
+
+    @cached_property
     def status(self) -> int | None:
         """The HTTP status (300 to 599), under any of the names that libraries give it."""
-        if self.is_plain or not _NO_STATUS.isdisjoint(self.shorts):
+        if self.is_plain or self.has_no_status:
             return None
         for path in _STATUS_PATHS:
             status = _status(self.read(path))

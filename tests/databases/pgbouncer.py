@@ -41,15 +41,20 @@ class NoPgBouncer(Exception):
 
 
 @contextlib.contextmanager
-def pgbouncer(server: PostgresServer) -> Iterator[int]:
-    """The port of a pooler that gives each transaction whatever connection is free."""
+def pgbouncer(server: PostgresServer, **settings: int) -> Iterator[int]:
+    """The port of a pooler that gives each transaction whatever connection is free.
+
+    `settings` are lines of its configuration.
+    """
     binary = shutil.which("pgbouncer") or shutil.which(
         "pgbouncer", path="/usr/sbin:/usr/local/sbin"
     )
     if binary is None:
         raise NoPgBouncer("no pgbouncer on this machine")
     folder, port = Path(tempfile.mkdtemp(prefix="payonce-pgbouncer-")), free_port()
-    (folder / "ini").write_text(CONFIG.format(server=server.port, port=port, folder=folder))
+    config = CONFIG.format(server=server.port, port=port, folder=folder)
+    more = "".join(f"{name} = {value}\n" for name, value in settings.items())
+    (folder / "ini").write_text(config + more)
     if os.getuid() == 0:
         os.chown(folder, NOBODY, NOBODY)
     process = subprocess.Popen(

@@ -67,7 +67,7 @@ _SECONDS = re.compile(r"\s*(\d+(?:\.\d+)?)\s*s?\s*")
 
 def judge(link: Link) -> Finding | None:
     """What the status of the answer says."""
-    status = link.status or _status_in(link)
+    status = link.status or (None if link.has_no_status else _status_in(link))
     if status is not None:
         return _judge_http(link, status)
     name = link.grpc_status

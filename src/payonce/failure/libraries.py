@@ -85,6 +85,7 @@ CLASSES = words(
     (Kind.DETERMINISTIC, CONFIG + CODE, "urllib3.LocationValueError"),
     (Kind.DETERMINISTIC, CODE, "httpx.StreamError httpx2.StreamError requests.InvalidHeader"),
     (Kind.DETERMINISTIC, CONFIG, "aiohttp.ClientConnectorCertificateError"),
+    (Kind.TRANSIENT, NOTHING, "aiohttp.HttpProcessingError"),
     (Kind.UNKNOWN, NOTHING, "aiohttp.ContentTypeError requests.ContentDecodingError"),
     (Kind.UNKNOWN, NOTHING, "httpx.DecodingError httpx2.DecodingError"),
     # credentials that aren't there

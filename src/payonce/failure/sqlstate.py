@@ -27,6 +27,7 @@ from payonce.failure.phrases import SURE_OF_CREDENTIALS, sqlstate_in
 from payonce.model import Kind
 
 FOLLOW_ON = "25P02"
+_POOLERS = "08P01"  # PgBouncer says all of its own with it
 
 CODES = words(
     (Kind.DETERMINISTIC, SCHEMA + CODE, "42P01 42703 42704 42883 3F000 42P10 42804 42846"),
@@ -109,6 +110,8 @@ def judge(link: Link) -> Finding | None:
     if code == FOLLOW_ON:
         return None
     evidence = f"SQLSTATE {code}"
+    if code == _POOLERS and (lost := _lost_code(link)) is not None:
+        return _finding(lost, f"{evidence} (by its message)")
     if code == "0A000" and STALE_PLAN.search(link.message):
         return Finding(Rank.CODE, Kind.TRANSIENT, evidence)
     if code[:2] in ("08", "HY", "XX") and SURE_OF_CREDENTIALS.search(link.message):
@@ -126,7 +129,9 @@ def _finding(code: str, evidence: str, rank: Rank = Rank.CODE) -> Finding | None
 def _judge_connect(link: Link) -> Finding | None:
     if link.package not in _LIBPQ or not _MESSAGE_ONLY.intersection(link.names):
         return None
-    for pattern, code in LOST_CODES:
-        if pattern.search(link.message):
-            return _finding(code, f"SQLSTATE {code} (by its message)", Rank.NUMBER)
-    return None
+    code = _lost_code(link)
+    return _finding(code, f"SQLSTATE {code} (by its message)", Rank.NUMBER) if code else None
+
+
+def _lost_code(link: Link) -> str | None:
+    return next((code for pattern, code in LOST_CODES if pattern.search(link.message)), None)
