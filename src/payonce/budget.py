@@ -9,7 +9,7 @@ from typing import cast, get_args
 
 from payonce.errors import ConfigError
 from payonce.model import Run
-from payonce.money import EVERY, Balance, Budget, Claim, Money, Per, Scope, Short
+from payonce.money import EVERY, Allowance, Balance, Budget, Money, Per, Scope, Short
 
 CAUSE = "BudgetReached"
 LATELY = 2
@@ -98,9 +98,9 @@ def nearest(
     return max(found, key=lambda budget: names.index(budget.name), default=None)
 
 
-def claims(
+def allowances(
     run: Run, code: Iterable[Budget], told: Iterable[Budget], currency: str, now: float
-) -> tuple[Claim, ...]:
+) -> tuple[Allowance, ...]:
     """What the calls of a run are held against, in one currency.
 
     The nearest word counts: what is said of a run, a job or a tenant by name goes over what is said
@@ -117,7 +117,7 @@ def claims(
             if place not in nearest or nearest[place][0] <= rank:
                 nearest[place] = (rank, budget)
     return tuple(
-        _claim(budget, _names(run, budget.scope)[-1], budget.nanos, now)
+        _allowance(budget, _names(run, budget.scope)[-1], budget.nanos, now)
         for _, budget in sorted(nearest.values(), key=lambda found: (found[1].scope, found[1].per))
         if budget.nanos is not None
     )
@@ -179,6 +179,6 @@ def _names(run: Run, scope: Scope) -> list[str]:
             return [EVERY]
 
 
-def _claim(budget: Budget, name: str, nanos: int, now: float) -> Claim:
+def _allowance(budget: Budget, name: str, nanos: int, now: float) -> Allowance:
     named, since, until = period(budget.per, now)
-    return Claim(budget.scope, name, budget.per, nanos, named, since, until, budget.name)
+    return Allowance(budget.scope, name, budget.per, nanos, named, since, until, budget.name)

@@ -15,7 +15,7 @@ from payonce.effects import Pause, Way, Work, journaled
 from payonce.errors import BudgetReached, NoJournal, PriceUnknown
 from payonce.journal.protocol import Journal
 from payonce.model import CallState, Intent
-from payonce.money import Balance, Claim, Money, Short
+from payonce.money import Allowance, Balance, Money, Short
 from payonce.notices import BudgetUsedUp
 from payonce.scope import RunScope
 
@@ -46,7 +46,7 @@ def intend(
             yield from journaled(scope.journal.ledger.let_go(call_id))
     until, pause = scope.journal.now() + scope.limits.wait, _POLL
     while True:
-        asked = yield from _claiming(scope, intent, ceiling, charged=charged)
+        asked = yield from _allowed(scope, intent, ceiling, charged=charged)
         answer = yield from _asked(scope, asked)
         if not isinstance(answer, Short):
             return asked, answer
@@ -60,7 +60,7 @@ def intend(
             raise _reached(scope, asked, answer, answer.balance)
 
 
-def _claiming(scope: RunScope, intent: Intent, ceiling: Ceiling, *, charged: bool) -> Way[Intent]:
+def _allowed(scope: RunScope, intent: Intent, ceiling: Ceiling, *, charged: bool) -> Way[Intent]:
     """The intent with all that it is to be held against, as far as budgets are known."""
     budgets = (*scope.budgets, *scope.told.budgets) if charged else ()
     most: Money | PriceUnknown | None = None
@@ -70,9 +70,9 @@ def _claiming(scope: RunScope, intent: Intent, ceiling: Ceiling, *, charged: boo
         most = yield Work(ceiling)
     known = most if isinstance(most, Money) else None
     currency = known.currency if known else budget.currency_of(budgets)
-    held: tuple[Claim, ...] = ()
+    held: tuple[Allowance, ...] = ()
     if budgets:
-        held = budget.claims(
+        held = budget.allowances(
             scope.run, scope.budgets, scope.told.budgets, currency, scope.journal.now()
         )
     if held and isinstance(most, PriceUnknown):
@@ -81,7 +81,7 @@ def _claiming(scope: RunScope, intent: Intent, ceiling: Ceiling, *, charged: boo
         intent,
         ceiling_nanos=None if known is None else known.nanos,
         hold_currency=currency,
-        claims=held,
+        allowances=held,
         told=scope.told.version,
     )
 
@@ -105,13 +105,15 @@ def _take_back(journal: Journal, intent: Intent, answer: int | Short | None) -> 
 
 
 def _reached(scope: RunScope, intent: Intent, short: Short, balance: Balance) -> BudgetReached:
-    claim = next(c for c in intent.claims if (c.scope, c.per) == (balance.scope, balance.per))
+    allowance = next(
+        c for c in intent.allowances if (c.scope, c.per) == (balance.scope, balance.per)
+    )
     again = _AGAIN if short.waits else None
-    if again is None and claim.until is not None:
-        again = max(0.0, claim.until - scope.journal.now())
+    if again is None and allowance.until is not None:
+        again = max(0.0, allowance.until - scope.journal.now())
     if not short.waits:
         run = scope.run
         scope.tell(BudgetUsedUp(run.job, run.key, run.tenant, intent.name, balance, short.wanted))
     return BudgetReached(
-        intent.name, balance, short.wanted, waits=short.waits, again=again, rule=claim.rule
+        intent.name, balance, short.wanted, waits=short.waits, again=again, rule=allowance.rule
     )

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
 
-from payonce.money import Claim
+from payonce.money import Allowance
 
 
 class RunState(StrEnum):
@@ -164,8 +164,8 @@ class Intent:
     """A call about to be made, as it is written down before it is made.
 
     `drift` tells, as JSON, in whose place the call is made, while a receipt lies unused. The call
-    costs no more than `ceiling_nanos`, if that is known; it is held against `claims`, which were
-    made with the knowledge of so many limits as people have set, `told`.
+    costs no more than `ceiling_nanos`, if that is known; it is held against `allowances`, which
+    were made with the knowledge of so many limits as people have set, `told`.
     """
 
     run_id: int
@@ -181,7 +181,7 @@ class Intent:
     drift: str | None = None
     ceiling_nanos: int | None = None
     hold_currency: str = "USD"
-    claims: tuple[Claim, ...] = ()
+    allowances: tuple[Allowance, ...] = ()
     told: int = 0
 
 

@@ -118,7 +118,7 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class Allowance:
     """What a call is held against: a budget that holds for it, in the period of now.
 
     `rule` is the name by which the limit was said, which may be `EVERY`, or a job for its runs;

@@ -167,7 +167,7 @@ def _write_intent(scope: RunScope, asked: Asked, intent: Intent) -> Way[Call]:
         raise scope.lost()
     call = _call(call_id, intent, scope.journal.now())
     scope.record(call)
-    if intent.claims:
+    if intent.allowances:
         scope.holds(call_id)
     return call
 

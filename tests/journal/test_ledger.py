@@ -23,8 +23,8 @@ def _entries(journal: Journal, run: Run) -> list[tuple[str, int | None, int]]:
 
 
 def _held(journal: Journal, run: Run, *budgets: Budget, key: str = "a", **more: Any) -> Intent:
-    claims = budget.claims(run, budgets or (DAY,), (), "USD", journal.now())
-    return intent_of(run, key, claims=claims, **more)
+    allowances = budget.allowances(run, budgets or (DAY,), (), "USD", journal.now())
+    return intent_of(run, key, allowances=allowances, **more)
 
 
 def _intend(journal: Journal, asked: Intent) -> int:

@@ -258,8 +258,8 @@ def test_the_hold_of_a_dead_attempt_is_not_waited_for(app: Payonce, clock: Clock
     app.budget("4 USD")
     dead = opened(app.journal)
     all_ = [Budget("app", "*", "total", 4_000_000_000)]
-    held = budget.claims(dead, all_, (), "USD", clock.now)
-    asked = intent(dead, claims=held, ceiling_nanos=1_500_000_000)
+    held = budget.allowances(dead, all_, (), "USD", clock.now)
+    asked = intent(dead, allowances=held, ceiling_nanos=1_500_000_000)
     assert isinstance(app.journal.intend(asked).now(), int)
     clock.move(60)
     job(2)

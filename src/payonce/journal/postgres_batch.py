@@ -14,7 +14,7 @@ from typing import Any
 from psycopg import Connection, Error
 
 from payonce.journal.writer import Pending
-from payonce.money import Claim
+from payonce.money import Allowance
 
 Row = dict[str, Any]
 Statement = tuple[str, Mapping[str, Any]]
@@ -23,12 +23,12 @@ Rows = list[list[Row]]
 
 @dataclass(frozen=True, slots=True)
 class Touches:
-    """Which balances a write will move: those of its claims, of a call, of a run's calls.
+    """Which balances a write will move: those of its allowances, of a call, of a run's calls.
 
     `makes` is for a write that may make new ones.
     """
 
-    claims: tuple[Claim, ...] = ()
+    allowances: tuple[Allowance, ...] = ()
     currency: str = ""
     call_id: int | None = None
     run_id: int | None = None

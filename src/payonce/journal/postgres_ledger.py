@@ -14,7 +14,7 @@ from payonce.journal.ledger import Told
 from payonce.journal.postgres_batch import NOTHING, Row, Rows, Statement, Touches
 from payonce.journal.writer import Write
 from payonce.model import Intent
-from payonce.money import Balance, Budget, Claim, Entry, Short
+from payonce.money import Allowance, Balance, Budget, Entry, Short
 
 T = TypeVar("T")
 _MOST_KNOWN = 10_000
@@ -83,11 +83,11 @@ class PostgresLedger(AddingUp):
         in flight must not forget what they may cost.
         """
         of = (asked.run_id, asked.attempt)
-        if not asked.claims:
+        if not asked.allowances:
             return self._write([("add_intent", columns(asked))], partial(_added, asked), of=of)
         self._holds = True
-        new = [claim for claim in asked.claims if _name(asked, claim) not in self._there]
-        given = columns(asked) | _told(asked.claims)
+        new = [each for each in asked.allowances if _name(asked, each) not in self._there]
+        given = columns(asked) | _told(asked.allowances)
         making = [("add_balance", given | _told(new))] if new else []
 
         def read(found: Rows) -> int | Short | None:
@@ -99,9 +99,9 @@ class PostgresLedger(AddingUp):
             return _held(asked, row)
 
         touches = Touches(
-            claims=asked.claims,
+            allowances=asked.allowances,
             currency=asked.hold_currency,
-            makes=any(claim.scope != "run" for claim in new),
+            makes=any(each.scope != "run" for each in new),
         )
         return self._write(
             [*making, ("hold_intent", given)], read, durable=True, of=of, touches=touches
@@ -115,7 +115,7 @@ class PostgresLedger(AddingUp):
         """Balances that are there need not be made; those of runs are too many to remember."""
         if len(self._there) > _MOST_KNOWN:
             self._there.clear()
-        self._there.update(_name(asked, c) for c in asked.claims if c.scope != "run")
+        self._there.update(_name(asked, c) for c in asked.allowances if c.scope != "run")
 
 
 def locks(queries: Mapping[str, str], touched: Sequence[Touches]) -> Iterable[Statement]:
@@ -124,34 +124,34 @@ def locks(queries: Mapping[str, str], touched: Sequence[Touches]) -> Iterable[St
         yield queries["lock_making"], {}
     if len(touched) == 1 or all(touches == NOTHING for touches in touched):
         return
-    claims = [(claim, touches.currency) for touches in touched for claim in touches.claims]
-    given = _told([claim for claim, _ in claims])
+    named = [(each, touches.currency) for touches in touched for each in touches.allowances]
+    given = _told([each for each, _ in named])
     yield (
         queries["lock_balances"],
         given
         | {
-            "currencies": [currency for _, currency in claims],
+            "currencies": [currency for _, currency in named],
             "calls": [t.call_id for t in touched if t.call_id is not None],
             "runs": [t.run_id for t in touched if t.run_id is not None],
         },
     )
 
 
-def _told(claims: Sequence[Claim]) -> dict[str, Any]:
+def _told(allowances: Sequence[Allowance]) -> dict[str, Any]:
     return {
-        "scopes": [claim.scope for claim in claims],
-        "names": [claim.name for claim in claims],
-        "pers": [claim.per for claim in claims],
-        "periods": [claim.period for claim in claims],
-        "sinces": [claim.since for claim in claims],
-        "limits": [claim.nanos for claim in claims],
-        "since": max((claim.since for claim in claims), default=0.0),
-        "until": min((c.until for c in claims if c.until is not None), default=None),
+        "scopes": [allowance.scope for allowance in allowances],
+        "names": [allowance.name for allowance in allowances],
+        "pers": [allowance.per for allowance in allowances],
+        "periods": [allowance.period for allowance in allowances],
+        "sinces": [allowance.since for allowance in allowances],
+        "limits": [allowance.nanos for allowance in allowances],
+        "since": max((allowance.since for allowance in allowances), default=0.0),
+        "until": min((c.until for c in allowances if c.until is not None), default=None),
     }
 
 
-def _name(asked: Intent, claim: Claim) -> tuple[str, ...]:
-    return claim.scope, claim.name, claim.per, claim.period, asked.hold_currency
+def _name(asked: Intent, allowance: Allowance) -> tuple[str, ...]:
+    return allowance.scope, allowance.name, allowance.per, allowance.period, asked.hold_currency
 
 
 def _added(asked: Intent, found: Rows) -> int | Short | None:

@@ -15,7 +15,7 @@ from payonce.journal.ledger import Told
 from payonce.journal.queries import queries
 from payonce.journal.writer import Write, Writer
 from payonce.model import Intent
-from payonce.money import Balance, Budget, Claim, Entry, Short
+from payonce.money import Allowance, Balance, Budget, Entry, Short
 
 _Q = queries("sqlite")
 
@@ -71,14 +71,14 @@ class SqliteLedger(AddingUp):
 
 def add_intent(db: sqlite3.Connection, intent: Intent, now: float) -> int | Short | None:
     """Write an intent down, with what it is held for, where its budgets allow it."""
-    if not intent.claims:
+    if not intent.allowances:
         call_id = _added(db, intent, None, now)
         return call_id if call_id is not None or _is_told(db, intent) else Short()
     if not _is_told(db, intent):
         return Short()
-    if not all(claim.holds_at(now) for claim in intent.claims):
+    if not all(allowance.holds_at(now) for allowance in intent.allowances):
         return Short()
-    found = [_balance(db, intent, claim) for claim in intent.claims]
+    found = [_balance(db, intent, allowance) for allowance in intent.allowances]
     lately = None
     if intent.ceiling_nanos is None:
         lately = db.execute(_Q["cost_lately"], columns(intent)).fetchone()["nanos"]
@@ -106,11 +106,11 @@ def _added(db: sqlite3.Connection, intent: Intent, held: int | None, now: float)
     return cursor.lastrowid if cursor.rowcount else None
 
 
-def _balance(db: sqlite3.Connection, intent: Intent, claim: Claim) -> tuple[int, Balance]:
-    given: dict[str, Any] = columns(claim)
+def _balance(db: sqlite3.Connection, intent: Intent, allowance: Allowance) -> tuple[int, Balance]:
+    given: dict[str, Any] = columns(allowance)
     given |= {"currency": intent.hold_currency, "run_id": intent.run_id}
     row = db.execute(_Q["find_balance"], given).fetchone()
     if row is None:
         db.execute(_Q["add_balance"], given)
         row = db.execute(_Q["find_balance"], given).fetchone()
-    return row["id"], replace(rows.balance(row), limit=claim.nanos)
+    return row["id"], replace(rows.balance(row), limit=allowance.nanos)
