@@ -123,10 +123,13 @@ def allowances(
     )
 
 
-def currency_of(budgets: Sequence[Budget]) -> str:
-    """The currency in which a call of unknown cost is held: that of the budgets, if they agree."""
-    found = {budget.currency for budget in budgets}
-    return found.pop() if len(found) == 1 else "USD"
+def currency_of(run: Run, budgets: Iterable[Budget]) -> str:
+    """The currency in which a call of unknown cost is held: that of the run's budgets.
+
+    Where they are in several it is USD, or the first by its name: such a call is held in one.
+    """
+    found = {b.currency for b in budgets if b.nanos is not None and b.name in _names(run, b.scope)}
+    return min(found, key=lambda name: (name != "USD", name), default="USD")
 
 
 def period(per: Per, now: float) -> tuple[str, float, float | None]:

@@ -69,7 +69,7 @@ def _allowed(scope: RunScope, intent: Intent, ceiling: Ceiling, *, charged: bool
     elif budgets:  # price lists may have to be read
         most = yield Work(ceiling)
     known = most if isinstance(most, Money) else None
-    currency = known.currency if known else budget.currency_of(budgets)
+    currency = known.currency if known else budget.currency_of(scope.run, budgets)
     held: tuple[Allowance, ...] = ()
     if budgets:
         held = budget.allowances(

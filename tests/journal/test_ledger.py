@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -338,6 +339,26 @@ def test_a_call_is_held_in_the_period_in_which_it_begins(journal: Journal, clock
     assert journal.intend(asked).now() == Short()
     assert journal.calls(run.id) == []
     _intend(journal, _held(journal, run, ceiling_nanos=60, told=1))
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        "2024-02-28T23:59:59.999999",
+        "2024-02-29T23:59:59.9996",
+        "2024-03-01T00:00",
+        "2026-12-31T23:59:59.5",
+        "2027-01-01T00:00",
+    ],
+)
+def test_the_database_has_the_same_calendar(journal: Journal, clock: Clock, moment: str) -> None:
+    """A receipt is counted in the very balances that its call was held in, at any midnight."""
+    clock.now = datetime.fromisoformat(moment).replace(tzinfo=UTC).timestamp()
+    run = opened(journal)
+    each = [Budget("app", EVERY, per, 100) for per in ("day", "month", "total")]
+    asked = _held(journal, run, *each, ceiling_nanos=60)
+    journal.complete(_intend(journal, asked), asked, receipt(cost_nanos=45)).now()
+    assert [(b.spent, b.held) for b in journal.ledger.balances()] == [(45, 0)] * 3
 
 
 def test_a_call_that_ends_after_midnight_counts_in_the_day_before(

@@ -704,7 +704,7 @@ SELECT %(scope)s::text AS scope, %(name)s::text AS name, %(per)s::text AS per,
     coalesce(sum(nanos) FILTER (WHERE kind = 'settle'), 0)::bigint AS spent,
     coalesce(sum(nanos) FILTER (WHERE kind = 'doubt'), 0)::bigint AS doubt
 FROM payonce_entries
-WHERE at >= %(since)s AND currency = %(currency)s
+WHERE at >= %(since)s AND began >= %(since)s AND currency = %(currency)s
     AND CASE %(scope)s WHEN 'run' THEN job || ' ' || key = %(name)s WHEN 'job' THEN job = %(name)s
         WHEN 'tenant' THEN tenant = %(name)s ELSE true END;
 

@@ -440,7 +440,7 @@ SELECT :scope AS scope, :name AS name, :per AS per, :period AS period, :currency
     coalesce(sum(nanos) FILTER (WHERE kind = 'settle'), 0) AS spent,
     coalesce(sum(nanos) FILTER (WHERE kind = 'doubt'), 0) AS doubt
 FROM payonce_entries
-WHERE at >= :since AND currency = :currency
+WHERE at >= :since AND began >= :since AND currency = :currency
     AND CASE :scope WHEN 'run' THEN job || ' ' || key = :name WHEN 'job' THEN job = :name
         WHEN 'tenant' THEN tenant = :name ELSE 1 END;
 
