@@ -21,8 +21,9 @@ _SECONDS = 240
 class Spending:
     """What the workers of all processes do: runs of so many calls, of so many tenants.
 
-    A call costs `fixed`, or what the provider bills for it, but no more than `ceiling`; `run` is
-    the budget of each run, and `budgets` are those that the app is told of.
+    A call costs `fixed`, or what the provider bills for it, but no more than `ceiling`; with
+    `most_tokens` it is captured. `run` is the budget of each run, and `budgets` are those that the
+    app is told of.
     """
 
     runs: int
@@ -31,6 +32,7 @@ class Spending:
     fixed: str | None = None
     ceiling: str | None = None
     run: str | None = None
+    most_tokens: int | None = None
     budgets: list[dict[str, Any]] = field(default_factory=list)
 
     @property

@@ -144,6 +144,22 @@ def test_costs_that_vary_stay_below_their_limit(
 
 
 @pytest.mark.slow
+def test_captured_calls_stay_below_their_limit(
+    shared: Store, provide: Provide, tmp_path: Path
+) -> None:
+    """Given captured calls with a limit of tokens, when sixty-four workers make them, then the bill
+    is within the budget, what is left is less than a call may cost, and the ledger is the bill."""
+    provider = provide(prices=TOKENS)
+    spending = Spending(160, calls=2, most_tokens=60, budgets=[{"limit": "0.04 USD"}])
+    spenders = Spenders(tmp_path, shared.url, provider, spending, processes=2, threads=32)
+    spenders.begin()
+    spent = spenders.end()
+    assert spent.counts["parked"] > 0
+    assert 38_000_000 < _bill(provider) <= 40_000_000
+    assert _at_rest(shared) == Sums(spent=_bill(provider), held=0, doubts={})
+
+
+@pytest.mark.slow
 def test_workers_that_are_killed_leave_no_hold_behind(
     shared: Store, provide: Provide, tmp_path: Path
 ) -> None:

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from payonce import Busy, Parked, Payonce, RetryLater
 from payonce.money import Money
+from payonce.testing.prices import tell
 
 _, me, processes, threads = sys.argv[0], *(int(given) for given in sys.argv[1:4])
 TOLD = json.loads(os.environ["TOLD"])
@@ -55,10 +56,25 @@ def write(run: int, part: int) -> dict[str, int]:
     return ask(f"[text] {'of a course ' * (run * 7 % 11)}, {run}.{part}")
 
 
+def captured(run: int, part: int) -> None:
+    """The same by OpenAI's SDK; the most that it can cost is in the request."""
+    prompt = f"[text] {'of a course ' * (run * 7 % 11)}, {run}.{part}"
+    client.responses.create(model="gpt-5", input=prompt, max_output_tokens=MOST_TOKENS)
+
+
+if MOST_TOKENS := TOLD.get("most_tokens"):
+    import openai
+
+    client = openai.OpenAI(api_key="sk-metered", timeout=60)
+    app.capture()
+    tell(app.prices)
+
+
 @app.job(key="{run}", tenant="tenant-{tenant}", budget=TOLD.get("run"), wait=5, attempts=8)
 def work(run: int, tenant: int) -> int:
     """A run of some calls."""
-    return len([write(run, part) for part in range(TOLD["calls"])])
+    pay = captured if MOST_TOKENS else write
+    return len([pay(run, part) for part in range(TOLD["calls"])])
 
 
 def delivered(run: int) -> str:
