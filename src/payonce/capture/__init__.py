@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import get_args
 
-from payonce.capture import aiohttp_hook, botocore_hook, httpx_hook, registry, urllib3_hook
+from payonce.capture import aiohttp_hook, botocore_hook, httpx_hook, priced, registry, urllib3_hook
 from payonce.capture.recognise import Terms
 from payonce.capture.registry import Outside, Settings
 from payonce.drift import Rule
@@ -110,6 +110,7 @@ def told(
 ) -> Settings:
     """What an app captures, checked; see `install`."""
     _refuse_unfit(hosts, ignore, outside=outside, drift=drift)
+    priced.prepare()
     terms = Terms(in_doubt, drift, tuple(ignore), sketches)
     return Settings(app, frozenset(host.lower() for host in hosts), outside, terms, strict)
 

@@ -1,13 +1,17 @@
 """Edge, inside `capture`: what a captured call cost, into its receipt.
 
 The price lists are big: they are read by a thread of their own while the first call is on its way.
+What they need of packages that others use, too, is imported with the capture.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import os
+import sys
 import threading
+from contextlib import suppress
 from dataclasses import replace
 from weakref import WeakKeyDictionary
 
@@ -25,6 +29,7 @@ ASK_FOR_USAGE = (
     'a stream of OpenAI\'s chat tells it if asked with stream_options={"include_usage": True}'
 )
 _MOST_TOLD = 200
+_SHARED = ("pydantic", "httpx2")
 _FORK_WAITS = 10.0
 """Seconds that a fork waits for the lists, at most: a child can't end an import of its parent's."""
 
@@ -58,6 +63,20 @@ def bounded(scope: RunScope, asked: Asked) -> Asked:
         return request.ceiling(prices, asked.model, at)
 
     return replace(asked, ceiling=ceiling)
+
+
+def prepare() -> None:
+    """Import what the price lists need of others' packages, here and now.
+
+    A thread must not: OpenAI's SDK (2.x) and others look for these in `sys.modules`, and would
+    find them half imported.
+    """
+    if importlib.util.find_spec("genai_prices") is None:
+        return
+    for name in _SHARED:
+        if name not in sys.modules:
+            with suppress(ImportError):
+                importlib.import_module(name)
 
 
 def warm(scope: RunScope) -> None:
