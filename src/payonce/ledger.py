@@ -17,12 +17,14 @@ from payonce.money import Entry
 
 DAY = 86_400.0
 OPENED = 3
-"""How many days are looked into, the dearest first."""
+"""How many days are looked into, the dearest first …"""
+MOST_CALLS = 50_000
+"""… as far as they have no more calls than so many, but for the dearest."""
 MOST_RUNS = 100
 """How many runs of such a day, and currency, are told apart."""
 STORIES = 5
 """How many runs of such a day are told of attempt by attempt."""
-MOST_PARKED = 1000
+MOST_PARKED = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,11 @@ class Story:
         """The deliveries after the first, but for those that payonce made itself."""
         own = (WAKE, LOOKOUT)
         return [a for a in self.arrivals if a.attempt != 1 and a.delivery.queue not in own]
+
+    def share(self, part: Sum) -> Share:
+        """A part of what it has paid, as that of one run."""
+        state = self.run.state if self.run else None
+        return Share(self.run_id, self.key, self.job, self.tenant, state, 1, part)
 
     @property
     def turned_away(self) -> list[Arrival]:
@@ -162,14 +169,10 @@ def account(
     if key is None:
         days = _days(journal, wanted, tell)
         shown = _told(days)
+        stories = [_story(journal, share, wanted) for share in shown]
     else:
-        ids = journal.ledger.runs_of(key, wanted.job)
-        ids += [s.run.id for s in journal.runs(RunFilter(key=key, job=wanted.job, limit=1000))]
-        entries = [e for one in dict.fromkeys(ids) for e in _entries(journal, one, wanted)]
-        days, shown = _days_of(entries, journal), list(dict.fromkeys(ids))
-    tell("reading runs")
-    found = [_story(journal, run_id, wanted) for run_id in shown]
-    stories = [story for story in found if story is not None]
+        stories = _stories_of(journal, key, wanted)
+        days = _days_of(stories)
     tell("looking for doubts and repeats")
     doubts, replayed = journal.ledger.doubts(wanted), journal.ledger.replayed(wanted)
     if key is not None:
@@ -189,9 +192,12 @@ def _days(journal: Journal, wanted: EntryFilter, tell: Callable[[str], None]) ->
         Day(since, until, list(same), [])
         for (since, until), same in groupby(sums, key=lambda one: (one.since, one.until))
     ]
-    opened = set()
+    opened: set[float] = set()
+    calls = 0
     for day in sorted(days, key=_dearness, reverse=True)[:OPENED]:
-        opened.add(day.since)
+        calls += sum(one.calls for one in day.sums)
+        if calls <= MOST_CALLS or not opened:
+            opened.add(day.since)
     for number, day in enumerate(days):
         if day.since in opened:
             tell("reading the dearest days")
@@ -208,14 +214,14 @@ def _dearness(day: Day) -> tuple[int, int, float]:
     )
 
 
-def _told(days: Iterable[Day]) -> list[int]:
+def _told(days: Iterable[Day]) -> list[Share]:
     """The runs that are told of: the dearest of each day that was looked into, each once."""
-    found = [
-        share.run_id
-        for day in sorted(days, key=_dearness, reverse=True)
-        for share in [share for share in day.shares if share.run_id is not None][:STORIES]
-    ]
-    return [run_id for run_id in dict.fromkeys(found) if run_id is not None]
+    found: dict[int, Share] = {}
+    for day in sorted(days, key=_dearness, reverse=True):
+        single = [share for share in day.shares if share.run_id is not None]
+        for share in single[:STORIES]:
+            found.setdefault(share.run_id or 0, share)
+    return list(found.values())
 
 
 def _entries(journal: Journal, run_id: int, wanted: EntryFilter) -> list[Entry]:
@@ -228,43 +234,60 @@ def _entries(journal: Journal, run_id: int, wanted: EntryFilter) -> list[Entry]:
     ]
 
 
-def _days_of(entries: Sequence[Entry], journal: Journal) -> list[Day]:
+def _stories_of(journal: Journal, key: str, wanted: EntryFilter) -> list[Story]:
+    """The runs of a key, those that have been pruned since, and those that paid nothing, too."""
+    asked = RunFilter(key=key, job=wanted.job, tenant=wanted.tenant, limit=MOST_RUNS)
+    known = {one.run.id: one.run for one in journal.runs(asked)}
+    ids = dict.fromkeys([*known, *journal.ledger.runs_of(key, wanted.job)])
+    found = [(run_id, known.get(run_id), _entries(journal, run_id, wanted)) for run_id in ids]
+    return [
+        _told_of(journal, run_id, run, entries, run or entries[0])
+        for run_id, run, entries in found
+        if run or entries
+    ]
+
+
+def _days_of(stories: Sequence[Story]) -> list[Day]:
     """The days of a few runs, out of their entries."""
-    found: dict[float, list[Entry]] = {}
-    for entry in entries:
-        found.setdefault(entry.at // DAY * DAY, []).append(entry)
+    found: dict[float, dict[int, list[Entry]]] = {}
+    for story in stories:
+        for entry in story.entries:
+            runs = found.setdefault(entry.at // DAY * DAY, {})
+            runs.setdefault(story.run_id, []).append(entry)
+    whose = {story.run_id: story for story in stories}
     days = []
-    for since, same in sorted(found.items()):
-        shares = []
-        by_run: dict[int, list[Entry]] = {}
-        for entry in same:
-            by_run.setdefault(entry.run_id, []).append(entry)
-        for run_id, own in by_run.items():
-            known = journal.runs(RunFilter(run_id=run_id))
-            state = known[0].run.state if known else None
-            first = own[0]
-            shares += [
-                Share(run_id, first.key, first.job, first.tenant, state, 1, one)
-                for one in add_up(own, since, since + DAY)
-            ]
-        sums = add_up(same, since, since + DAY)
+    for since, runs in sorted(found.items()):
+        sums = add_up([e for own in runs.values() for e in own], since, since + DAY)
+        shares = [
+            whose[run_id].share(one)
+            for run_id, own in runs.items()
+            for one in add_up(own, since, since + DAY)
+        ]
         if sums:
             days.append(Day(since, since + DAY, sums, shares))
     return days
 
 
-def _story(journal: Journal, run_id: int, wanted: EntryFilter) -> Story | None:
-    entries = _entries(journal, run_id, wanted)
-    known = journal.runs(RunFilter(run_id=run_id, job=wanted.job, tenant=wanted.tenant))
-    if not known and not entries:
-        return None
-    run = known[0].run if known else None
-    whose = run or entries[0]
+def _story(journal: Journal, share: Share, wanted: EntryFilter) -> Story:
+    run_id = share.run_id or 0
+    run = journal.find(share.job, share.key or "")
+    if run is not None and run.id != run_id:  # pruned, and begun anew since
+        run = None
+    return _told_of(journal, run_id, run, _entries(journal, run_id, wanted), share)
+
+
+def _told_of(
+    journal: Journal,
+    run_id: int,
+    run: Run | None,
+    entries: list[Entry],
+    whose: Run | Entry | Share,
+) -> Story:
     history = journal.history(run_id)
     return Story(
         run_id=run_id,
         job=whose.job,
-        key=whose.key,
+        key=whose.key or "",
         tenant=whose.tenant,
         run=run,
         attempts=history.attempts,

@@ -30,10 +30,14 @@ class AddingUp:
 
     def _sums(self, wanted: EntryFilter) -> list[Sum]:
         given = columns(wanted)
-        found = self._all("sum_in_one_currency", **given)
-        if found[0]["currency"] != found[0]["other_currency"]:
+        [row] = self._all("sum_in_one_currency", **given)
+        currencies = {row[f"{name}currency"] for name in ("", "other_", "third_", "fourth_")} - {
+            None
+        }
+        if len(currencies) > 1:
             found = self._all("sums_by_currency", **given)
-        return [rows.sum_(row, wanted) for row in found if row["entries"]]
+            return [rows.sum_(row, wanted, row["currency"]) for row in found]
+        return [rows.sum_(row, wanted, currency) for currency in currencies]
 
     def shares(self, wanted: EntryFilter, most: int = 100) -> list[Share]:
         found = self._all("dearest_runs", **columns(wanted), most=most)

@@ -139,11 +139,11 @@ def entry(row: Row) -> Entry:
     return Entry(**{name: row[name] for name in Entry.__slots__})
 
 
-def sum_(row: Row, wanted: EntryFilter) -> Sum:
+def sum_(row: Row, wanted: EntryFilter, currency: str) -> Sum:
     """A row of `sum_in_one_currency`, `sums_by_currency` or `dearest_runs`."""
     names = ("paid", "waste", "doubt", "calls", "unpriced", "wasted")
     given = {name: row[name] for name in names}
-    return Sum(wanted.since, wanted.until, row["currency"] or "USD", **given)
+    return Sum(wanted.since, wanted.until, currency, **given)
 
 
 def share(row: Row, wanted: EntryFilter) -> Share:
@@ -155,7 +155,7 @@ def share(row: Row, wanted: EntryFilter) -> Share:
         tenant=row["tenant"],
         state=None if row["state"] is None else RunState(row["state"]),
         runs=row["runs"],
-        sum=sum_(row, wanted),
+        sum=sum_(row, wanted, row["currency"]),
     )
 
 

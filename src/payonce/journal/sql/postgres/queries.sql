@@ -719,33 +719,39 @@ SELECT (SELECT min(at) FROM payonce_entries) AS first, (SELECT max(at) FROM payo
 -- name: sum_in_one_currency
 -- What a period adds up to, without sorting: the caller looks whether all of it is in one currency.
 -- A step that only made captured calls, within a day, has no receipt besides theirs.
-SELECT min(currency) FILTER (WHERE nanos IS NOT NULL) AS currency,
-    max(currency) FILTER (WHERE nanos IS NOT NULL) AS other_currency,
-    coalesce(sum(nanos) FILTER (WHERE kind = 'settle'), 0)::bigint AS paid,
-    coalesce(sum(nanos) FILTER (WHERE kind = 'waste'), 0)::bigint AS waste,
-    coalesce(sum(nanos) FILTER (WHERE kind = 'doubt'), 0)::bigint AS doubt,
-    count(*) AS entries, count(*) FILTER (WHERE kind = 'settle') AS calls,
-    count(*) FILTER (WHERE kind = 'settle' AND nanos IS NULL) AS unpriced,
-    count(*) FILTER (WHERE kind = 'waste') AS wasted
-FROM payonce_entries
-WHERE at >= %(since)s::float8 AND at < %(until)s::float8
-    AND (%(job)s::text IS NULL OR job = %(job)s::text)
-    AND (%(tenant)s::text IS NULL OR tenant = %(tenant)s::text)
-    AND (kind <> 'settle' OR nanos IS NOT NULL OR call_id NOT IN (
-        SELECT parent_id FROM payonce_entries
-        WHERE parent_id IS NOT NULL AND at >= %(since)s::float8 - 86400 AND at < %(until)s::float8));
+WITH settled AS (
+    SELECT min(currency) AS currency, max(currency) AS other_currency,
+        coalesce(sum(nanos), 0)::bigint AS paid, count(*) AS calls, count(*) - count(nanos) AS unpriced
+    FROM payonce_entries
+    WHERE at >= %(since)s::float8 AND at < %(until)s::float8 AND kind = 'settle'
+        AND (%(job)s::text IS NULL OR job = %(job)s::text)
+        AND (%(tenant)s::text IS NULL OR tenant = %(tenant)s::text)
+        AND (nanos IS NOT NULL OR call_id NOT IN (
+            SELECT parent_id FROM payonce_entries
+            WHERE parent_id IS NOT NULL AND at >= %(since)s::float8 - 86400 AND at < %(until)s::float8))
+), besides AS (
+    SELECT min(currency) AS third_currency, max(currency) AS fourth_currency,
+        coalesce(sum(nanos) FILTER (WHERE kind = 'waste'), 0)::bigint AS waste,
+        coalesce(sum(nanos) FILTER (WHERE kind = 'doubt'), 0)::bigint AS doubt,
+        count(*) FILTER (WHERE kind = 'waste') AS wasted, count(*) AS entries
+    FROM payonce_entries
+    WHERE at >= %(since)s::float8 AND at < %(until)s::float8 AND kind IN ('waste', 'doubt')
+        AND (%(job)s::text IS NULL OR job = %(job)s::text)
+        AND (%(tenant)s::text IS NULL OR tenant = %(tenant)s::text)
+)
+SELECT * FROM settled CROSS JOIN besides;
 
 -- name: sums_by_currency
 -- The same, where currencies are mixed: they never add up.
-SELECT currency, currency AS other_currency,
+SELECT currency,
     coalesce(sum(nanos) FILTER (WHERE kind = 'settle'), 0)::bigint AS paid,
     coalesce(sum(nanos) FILTER (WHERE kind = 'waste'), 0)::bigint AS waste,
     coalesce(sum(nanos) FILTER (WHERE kind = 'doubt'), 0)::bigint AS doubt,
-    count(*) AS entries, count(*) FILTER (WHERE kind = 'settle') AS calls,
+    count(*) FILTER (WHERE kind = 'settle') AS calls,
     count(*) FILTER (WHERE kind = 'settle' AND nanos IS NULL) AS unpriced,
     count(*) FILTER (WHERE kind = 'waste') AS wasted
 FROM payonce_entries
-WHERE at >= %(since)s::float8 AND at < %(until)s::float8
+WHERE at >= %(since)s::float8 AND at < %(until)s::float8 AND kind IN ('settle', 'waste', 'doubt')
     AND (%(job)s::text IS NULL OR job = %(job)s::text)
     AND (%(tenant)s::text IS NULL OR tenant = %(tenant)s::text)
     AND (kind <> 'settle' OR nanos IS NOT NULL OR call_id NOT IN (
@@ -757,8 +763,7 @@ GROUP BY currency ORDER BY currency;
 -- The runs that a period's money went to, the dearest of each currency one by one, the others of a
 -- job and a tenant in one row. A run that has been pruned since has no state any more.
 WITH per_run AS (
-    SELECT run_id, currency, max(job) AS job, max(key) AS key, max(tenant) AS tenant,
-        min(at) AS first, max(at) AS last,
+    SELECT run_id, currency, max(id) AS one,
         coalesce(sum(nanos) FILTER (WHERE kind = 'settle'), 0)::bigint AS paid,
         coalesce(sum(nanos) FILTER (WHERE kind = 'waste'), 0)::bigint AS waste,
         coalesce(sum(nanos) FILTER (WHERE kind = 'doubt'), 0)::bigint AS doubt,
@@ -775,19 +780,22 @@ WITH per_run AS (
             WHERE parent_id IS NOT NULL AND at >= %(since)s::float8 - 86400 AND at < %(until)s::float8))
     GROUP BY run_id, currency
 ), ranked AS (
-    SELECT *, row_number() OVER (
-        PARTITION BY currency ORDER BY paid DESC, doubt DESC, calls DESC, run_id
-    ) <= %(most)s::bigint AS shown
+    SELECT run_id, currency, row_number() OVER (
+        PARTITION BY currency ORDER BY paid DESC, doubt DESC, calls DESC, run_id) AS place
     FROM per_run
+), dearest AS (
+    SELECT run_id, currency FROM ranked WHERE place <= %(most)s::bigint
 )
-SELECT CASE WHEN shown THEN run_id END AS run_id, CASE WHEN shown THEN ranked.key END AS key,
-    ranked.job, ranked.tenant, runs.state, currency, count(*) AS runs,
-    sum(paid)::bigint AS paid, sum(waste)::bigint AS waste, sum(doubt)::bigint AS doubt, sum(calls)::bigint AS calls,
-    sum(unpriced)::bigint AS unpriced, sum(wasted)::bigint AS wasted,
-    min(first) AS first, max(last) AS last
-FROM ranked LEFT JOIN payonce_runs AS runs ON runs.id = ranked.run_id
+SELECT dearest.run_id, CASE WHEN dearest.run_id IS NOT NULL THEN named.key END AS key, named.job,
+    named.tenant, runs.state, per_run.currency, count(*) AS runs, sum(per_run.paid)::bigint AS paid,
+    sum(per_run.waste)::bigint AS waste, sum(per_run.doubt)::bigint AS doubt,
+    sum(per_run.calls)::bigint AS calls, sum(per_run.unpriced)::bigint AS unpriced,
+    sum(per_run.wasted)::bigint AS wasted
+FROM per_run JOIN payonce_entries AS named ON named.id = per_run.one
+LEFT JOIN payonce_runs AS runs ON runs.id = per_run.run_id
+LEFT JOIN dearest ON dearest.run_id = per_run.run_id AND dearest.currency = per_run.currency
 GROUP BY 1, 2, 3, 4, 5, 6
-ORDER BY paid DESC, doubt DESC, calls DESC, run_id;
+ORDER BY paid DESC, doubt DESC, calls DESC, 1;
 
 -- name: open_doubts
 -- Calls that may have been billed, as far as nobody knows better: what each may have cost at most,
@@ -799,7 +807,8 @@ SELECT entries.*, calls.reason, calls.resolution, (
         AND again.currency = entries.currency) AS repeat_nanos
 FROM payonce_entries AS entries
 LEFT JOIN payonce_calls AS calls ON calls.id = entries.call_id
-WHERE entries.kind = 'doubt' AND entries.at >= %(since)s::float8 AND entries.at < %(until)s::float8
+WHERE entries.kind IN ('waste', 'doubt') AND entries.kind = 'doubt'
+    AND entries.at >= %(since)s::float8 AND entries.at < %(until)s::float8
     AND (%(job)s::text IS NULL OR entries.job = %(job)s::text)
     AND (%(tenant)s::text IS NULL OR entries.tenant = %(tenant)s::text)
     AND NOT EXISTS (

@@ -162,6 +162,10 @@ CREATE TABLE payonce_entries (
 -- A period's sums come out of this index alone.
 CREATE INDEX payonce_entries_by_time ON payonce_entries (at, kind, currency, nanos);
 
+-- What a period wasted, and what is in doubt: few entries, found at once.
+CREATE INDEX payonce_entries_besides ON payonce_entries (at, kind, currency, nanos)
+WHERE kind IN ('waste', 'doubt');
+
 CREATE INDEX payonce_entries_by_run ON payonce_entries (run_id);
 
 -- What a step has cost lately.
