@@ -69,7 +69,7 @@ coverage: ## Run the tests and show which lines and branches none of them reache
 
 .PHONY: bench
 bench: ## Measure payonce beside its peers (takes minutes)
-	@for script in steps scale stream preflight prices; do \
+	@for script in steps scale stream preflight prices why; do \
 		echo "== bench/$$script.py"; $(BIN)/python "bench/$$script.py" || exit 1; done
 
 .PHONY: demo

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from collections.abc import Iterator
@@ -10,14 +11,19 @@ from typing import Any
 
 import pytest
 from click.testing import Result
+from rich.console import Console
 from syrupy.assertion import SnapshotAssertion
 from tests.cli.shopping import Shop, payonce, payonce_json
 from tests.journal.making import NO_COLUMN, closing, intended, opened, receipt
 from tests.journal.making import intent as intent_of
 from tests.journal.stores import Clock
 
+from payonce.journal.ledger import EntryFilter
 from payonce.journal.sqlite import SqliteJournal
+from payonce.ledger import account
 from payonce.model import CallState, Delivery, Run, RunState
+from payonce.report.why_tree import trees
+from payonce.report.why_view import Drawn
 from payonce.report.why_words import lasting, money, percent
 
 NOON = 1_781_265_600.0  # 12 June 2026, 12:00 UTC, a Friday
@@ -405,3 +411,28 @@ def test_amounts_are_said_as_people_say_them() -> None:
         "5 h 48 min",
         "1 d 1 h",
     ]
+
+
+def test_a_storm_among_many_runs_is_the_culprit(past: Past) -> None:
+    """A run with a fifth of the money stands out where each other one has next to nothing."""
+    for n in range(1, 41):
+        run = past.open(f"course:{n}")
+        past.pay(run, "a", 100 if n == 7 else 9)
+    assert past.sentence().startswith(
+        "22 % of the 4.51 USD that was paid on 12 June 2026 went to one run, generate course:7 of"
+    )
+
+
+@pytest.mark.parametrize("width", [60, 80, 120, 400])
+def test_the_tree_has_one_line_for_each_node(past: Past, width: int) -> None:
+    """However wide the terminal is, bars and amounts stay; names and notes are cut."""
+    run = past.open("course:" + 90 * "x")
+    past.pay(run, "a step of a rather long name " * 3)
+    past.close(run, RunState.PARKED)
+    period = EntryFilter(NOON - 9e5, NOON + 9e5)
+    out = Console(file=io.StringIO(), width=width)
+    out.print(Drawn(trees(account(past.journal, period), "USD")))
+    lines = out.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert len(lines) == 6
+    assert max(len(line) for line in lines) <= width
+    assert all("0.01 USD  1 call" in line and "█" in line for line in lines)

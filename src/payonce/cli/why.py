@@ -71,8 +71,8 @@ def why(
     One sentence first, then sums, a tree of day, job, tenant, run, attempt and step, what is in
     doubt, what replays have saved, and what to do now. Without a period: from the beginning of
     yesterday until now, on Sundays and Mondays from that of Friday; where nothing was paid since
-    then, the last day on which something was. Days are those of UTC. The three dearest days are
-    opened. What has been pruned is still in the ledger: its money is told, its attempts are not.
+    then, the last day on which something was. Days are those of UTC; the dearest are opened. What
+    has been pruned is still in the ledger: its money is told, its attempts are not.
 
     \b
     Examples:

@@ -15,6 +15,8 @@ from payonce.report.why_words import both, day, deliveries, money, paid, percent
 
 _HALF = 0.5
 """What has half of a day's money, or more, stands out."""
+_TENTH, _TENFOLD = 0.1, 10
+"""So does a run with a tenth of it that has ten times as much as the next one. Ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +82,15 @@ def the_sum(day: Day, currency: str) -> Sum:
 
 
 def _standing_out(day: Day, whole: Sum) -> Group | None:
-    """The run, else the tenant, else the job that has half of it; one of one doesn't stand out."""
+    """The run, else the tenant, else the job that has most of it; one of one doesn't stand out."""
     shares = [share for share in day.shares if share.sum.currency == whole.currency]
     single = [share for share in shares if share.run_id is not None]
     tenants = _groups(shares, lambda share: share.tenant, "tenant")
     jobs = _groups(shares, lambda share: share.job, "job")
     runs = [Group(f"one run, {_whose(share)}", share.sum, (share,)) for share in single]
+    weights = sorted((_weight(run.sum, whole) for run in runs), reverse=True)
+    if len(weights) > 1 and weights[0] >= max(_TENTH, _TENFOLD * weights[1]):
+        return max(runs, key=lambda run: _weight(run.sum, whole))
     for groups, at_least in ((runs, 1), (tenants, 2), (jobs, 2)):
         best = max(groups, key=lambda group: _weight(group.sum, whole), default=None)
         if best and len(groups) >= at_least and _weight(best.sum, whole) >= _HALF:

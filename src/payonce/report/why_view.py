@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from dataclasses import dataclass
 
 from rich.bar import Bar
-from rich.console import RenderableType
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
@@ -19,7 +20,8 @@ from payonce.report.why_sentence import besides, saved, sentence
 from payonce.report.why_tree import Node, trees
 from payonce.report.why_words import clock, money, paid, sums
 
-_WIDTH = 16
+_WIDTH = 12
+_LEAST = 24
 MOST_DOUBTS = 20
 
 
@@ -42,7 +44,7 @@ def why_view(account: Account, chosen: str) -> Iterator[RenderableType]:
     yield ""
     for one in account.sums:
         if nodes := trees(account, one.currency):
-            yield _drawn(nodes)
+            yield Drawn(nodes)
             yield ""
     if account.doubts:
         yield _doubts(account.doubts)
@@ -134,31 +136,49 @@ def _doubt_row(doubt: Doubt) -> list[str | Text | None]:
     ]
 
 
-def _drawn(nodes: Sequence[Node]) -> Table:
-    """Days one under the other: each has its own branches, and bars that say its parts."""
-    made = Table.grid(padding=(0, 2, 0, 0))
-    made.add_column(overflow="fold", ratio=None)
-    made.add_column(width=_WIDTH)
-    made.add_column(justify="right", no_wrap=True)
-    made.add_column(justify="right", no_wrap=True)
-    made.add_column(overflow="fold", style="dim")
-    dearest = max(_size(node.sum, nodes) for node in nodes)
-    for top in nodes:
-        for guide, node in top.lines():
-            whole = dearest if node is top else _size(top.sum, nodes)
-            made.add_row(*_row(guide, node, node is top, _size(node.sum, nodes), whole))
-    return made
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """Days one under the other, with their branches, and bars that say their parts.
+
+    Each node has one line: where there is little room, names and notes are cut.
+    """
+
+    nodes: Sequence[Node]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        rows = list(self._rows())
+        names, amounts, calls, told = (
+            max(cell_len(row[column]) for _, row in rows) for column in range(4)
+        )
+        room = options.max_width - _WIDTH - amounts - calls - 10
+        named = min(names, max(room - min(told, room * 2 // 5), _LEAST))
+        made = Table.grid(padding=(0, 2, 0, 0))
+        made.add_column(width=named, no_wrap=True, overflow="ellipsis")
+        made.add_column(width=_WIDTH)
+        made.add_column(width=amounts, justify="right", no_wrap=True)
+        made.add_column(width=calls, justify="right", no_wrap=True)
+        made.add_column(
+            width=max(1, min(told, room - named)), no_wrap=True, overflow="ellipsis", style="dim"
+        )
+        for bar, (name, *others) in rows:
+            made.add_row(name, bar, *others)
+        yield made
+
+    def _rows(self) -> Iterator[tuple[Bar, tuple[str, str, str, str]]]:
+        dearest = max(_size(node.sum, self.nodes) for node in self.nodes)
+        for top in self.nodes:
+            for guide, node in top.lines():
+                whole = dearest if node is top else _size(top.sum, self.nodes)
+                size = _size(node.sum, self.nodes)
+                color = "cyan" if node is top else "blue"
+                bar = Bar(max(whole, 1), 0, size, width=_WIDTH, color=color)
+                counted = text.plural(node.sum.calls, "call")
+                yield bar, (guide + node.name, amount(node.sum), counted, notes(node))
 
 
 def _size(one: Sum, nodes: Sequence[Node]) -> int:
     """What bars measure: the money, or the calls where no price is known."""
     return one.paid if any(node.sum.paid for node in nodes) else one.calls
-
-
-def _row(guide: str, node: Node, top: bool, size: int, whole: int) -> list[Any]:
-    name = Text.assemble((guide, "dim"), (node.name, "bold" if top else ""))
-    bar = Bar(max(whole, 1), 0, size, width=_WIDTH, color="cyan" if top else "blue")
-    return [name, bar, amount(node.sum), text.plural(node.sum.calls, "call"), notes(node)]
 
 
 def amount(one: Sum) -> str:
@@ -174,7 +194,7 @@ def notes(node: Node) -> str:
     parts = [
         node.note,
         f"{money(one.waste, one.currency)} wasted" if one.waste else "",
-        f"up to {money(one.doubt, one.currency)} in doubt" if one.doubt > 0 else "",
+        f"≤ {money(one.doubt, one.currency)} in doubt" if one.doubt > 0 else "",
         f"{one.unpriced} of unknown price" if 0 < one.unpriced < one.calls else "",
     ]
     return ", ".join(part for part in parts if part)

@@ -539,7 +539,8 @@ ORDER BY paid DESC, doubt DESC, calls DESC, 1;
 -- name: open_doubts
 -- Calls that may have been billed, as far as nobody knows better: what each may have cost at most,
 -- and what its repeat did cost. A step that only made captured calls is as certain as those are.
-SELECT entries.*, calls.reason, calls.resolution, (
+SELECT entries.*, calls.resolution,
+    CASE WHEN calls.id IS NOT NULL THEN coalesce(calls.reason, '') END AS reason, (
     SELECT max(again.cost_nanos) FROM payonce_calls AS again
     WHERE again.run_id = calls.run_id AND again.step_key = calls.step_key
         AND again.occurrence = calls.occurrence AND again.state = 'paid'
