@@ -149,7 +149,7 @@ from told import main
 
 app = Payonce()
 
-@app.step
+@app.step(cost="0.02 USD")
 def write(part: str) -> str:
     return ask(f"[{part}]")
 
