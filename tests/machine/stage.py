@@ -63,6 +63,7 @@ class Stage:
         self.journal.about()  # its tables are there
         self.limit: int | None = None
         self.lies = 0
+        self.entries: list[tuple[Any, ...]] = []
         self.is_pruned = False
 
     def _alter(self, sql: str) -> None:

@@ -232,6 +232,13 @@ class Machine(Stage, RuleBasedStateMachine):
             assert sums.spent <= self._cost() <= most + self.lies, told
 
     @invariant()
+    def entries_are_only_added(self) -> None:
+        """What the ledger once said it says for ever, whatever came later, and after pruning."""
+        now = self.execute(f"SELECT * FROM payonce_entries WHERE job = '{self.job}' ORDER BY id")
+        assert now[: len(self.entries)] == self.entries
+        self.entries = now
+
+    @invariant()
     def a_limit_is_not_passed(self) -> None:
         """The bill is never above it, but for calls that a person was wrong about."""
         if self.limit is not None:
