@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import Any, Protocol
 
 import msgspec
@@ -24,6 +25,8 @@ from payonce.model import (
     World,
 )
 from payonce.money import Balance, Budget, Entry, Money
+
+_ENTRY = itemgetter(*Entry.__slots__)
 
 
 class Row(Protocol):
@@ -136,7 +139,7 @@ def balance(row: Row) -> Balance:
 
 def entry(row: Row) -> Entry:
     """A row of `entries_of_run`."""
-    return Entry(**{name: row[name] for name in Entry.__slots__})
+    return Entry(*_ENTRY(row))
 
 
 def sum_(row: Row, wanted: EntryFilter, currency: str) -> Sum:
