@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 from payonce.delivery import LOOKOUT, WAKE
-from payonce.journal.ledger import Doubt, EntryFilter, Replayed, Share, Sum
+from payonce.journal.ledger import Doubt, EntryFilter, OfModel, Replayed, Share, Sum
 from payonce.journal.protocol import Journal, RunFilter, RunSummary
 from payonce.model import Arrival, Attempt, Run, RunState
 from payonce.money import Entry
@@ -75,7 +75,7 @@ class Account:
     """A period: its days with what they cost, its dearest runs, what is in doubt, what was saved.
 
     `parked` are runs that were set aside in the period and still are; `now` is the journal's time
-    at which it was read.
+    at which it was read. `models` is None where there are too many calls to tell them apart.
     """
 
     wanted: EntryFilter
@@ -86,6 +86,7 @@ class Account:
     doubts: list[Doubt]
     replayed: list[Replayed]
     parked: list[RunSummary]
+    models: list[OfModel] | None = None
 
     @property
     def sums(self) -> list[Sum]:
@@ -179,7 +180,25 @@ def account(
         doubts = [doubt for doubt in doubts if doubt.entry.key == key]
         replayed = [one for one in replayed if one.key == key]
     parked = _parked(journal, wanted, key)
-    return Account(wanted, key, journal.now(), days, stories, doubts, replayed, parked)
+    now, models = journal.now(), _models(journal, wanted, key, days, stories)
+    return Account(wanted, key, now, days, stories, doubts, replayed, parked, models)
+
+
+def _models(
+    journal: Journal, wanted: EntryFilter, key: str | None, days: list[Day], stories: list[Story]
+) -> list[OfModel] | None:
+    if key is None:
+        few = sum(one.calls for day in days for one in day.sums) <= MOST_CALLS
+        return journal.ledger.models(wanted) if few else None
+    entries = [entry for story in stories for entry in story.entries]
+    parents = {entry.parent_id for entry in entries}
+    own = [entry for entry in entries if entry.nanos is not None or entry.call_id not in parents]
+    found = [
+        OfModel(model, one)
+        for model in {entry.model for entry in own}
+        for one in add_up([e for e in own if e.model == model], wanted.since, wanted.until)
+    ]
+    return sorted(found, key=lambda each: (-each.sum.paid, -each.sum.calls, each.model or ""))
 
 
 def _days(journal: Journal, wanted: EntryFilter, tell: Callable[[str], None]) -> list[Day]:

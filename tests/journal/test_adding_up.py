@@ -9,7 +9,7 @@ from tests.journal.making import closing, intended, opened, receipt
 from tests.journal.making import intent as intent_of
 from tests.journal.stores import Clock
 
-from payonce.journal.ledger import EntryFilter, Share, Sum
+from payonce.journal.ledger import EntryFilter, OfModel, Share, Sum
 from payonce.journal.protocol import Journal
 from payonce.model import CallState, Delivery, Run, RunState
 
@@ -57,6 +57,21 @@ def test_currencies_never_add_up(journal: Journal) -> None:
         ("USD", 7),
         ("EUR", 5),
     ]
+
+
+def test_models_are_told_apart(journal: Journal) -> None:
+    """The dearest first; what names no model, and what is of unknown price, is there too."""
+    run = opened(journal)
+    _pay(journal, run, "a", cost_nanos=7, model="small")
+    _pay(journal, run, "b", cost_nanos=9, model="large")
+    _pay(journal, run, "c", model="large")
+    _pay(journal, run, "d", cost_nanos=1)
+    assert journal.ledger.models(ALL) == [
+        OfModel("large", _sum(9, calls=2, unpriced=1)),
+        OfModel("small", _sum(7, calls=1)),
+        OfModel(None, _sum(1, calls=1)),
+    ]
+    assert journal.ledger.models(EntryFilter(0.0, 1.0)) == []
 
 
 def test_days_are_told_apart(journal: Journal, clock: Clock) -> None:

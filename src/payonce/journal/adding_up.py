@@ -10,7 +10,17 @@ import msgspec
 
 from payonce.journal import rows
 from payonce.journal.fields import columns
-from payonce.journal.ledger import Doubt, EntryFilter, Peak, Replayed, Share, Spent, Storm, Sum
+from payonce.journal.ledger import (
+    Doubt,
+    EntryFilter,
+    OfModel,
+    Peak,
+    Replayed,
+    Share,
+    Spent,
+    Storm,
+    Sum,
+)
 
 
 class AddingUp:
@@ -38,6 +48,10 @@ class AddingUp:
             found = self._all("sums_by_currency", **given)
             return [rows.sum_(row, wanted, row["currency"]) for row in found]
         return [rows.sum_(row, wanted, currency) for currency in currencies]
+
+    def models(self, wanted: EntryFilter) -> list[OfModel]:
+        found = self._all("sums_by_model", **columns(wanted))
+        return [rows.of_model(row, wanted) for row in found]
 
     def shares(self, wanted: EntryFilter, most: int = 100) -> list[Share]:
         found = self._all("dearest_runs", **columns(wanted), most=most)

@@ -108,6 +108,14 @@ class Share:
 
 
 @dataclass(frozen=True, slots=True)
+class OfModel:
+    """Which part of a sum went to one model; `model` is None for what names none."""
+
+    model: str | None
+    sum: Sum
+
+
+@dataclass(frozen=True, slots=True)
 class Doubt:
     """A call that may have been billed: its entry, and what the same call cost when repeated.
 
@@ -193,6 +201,9 @@ class Ledger(Protocol):
 
         Stretches without any are left out.
         """
+
+    def models(self, wanted: EntryFilter) -> list[OfModel]:
+        """What each model cost in each currency, the dearest first."""
 
     def shares(self, wanted: EntryFilter, most: int = 100) -> list[Share]:
         """Whose the money is: the dearest runs of each currency, then the others in few rows."""

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from payonce.journal.ledger import Doubt, EntryFilter, Peak, Replayed, Share, Spent, Sum
+from payonce.journal.ledger import Doubt, EntryFilter, OfModel, Peak, Replayed, Share, Spent, Sum
 from payonce.journal.protocol import RunSummary
 from payonce.model import (
     Arrival,
@@ -147,6 +147,11 @@ def sum_(row: Row, wanted: EntryFilter, currency: str) -> Sum:
     names = ("paid", "waste", "doubt", "calls", "unpriced", "wasted")
     given = {name: row[name] for name in names}
     return Sum(wanted.since, wanted.until, currency, **given)
+
+
+def of_model(row: Row, wanted: EntryFilter) -> OfModel:
+    """A row of `sums_by_model`."""
+    return OfModel(row["model"], sum_(row, wanted, row["currency"]))
 
 
 def share(row: Row, wanted: EntryFilter) -> Share:

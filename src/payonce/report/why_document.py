@@ -29,6 +29,9 @@ def why_document(account: Account) -> dict[str, Any]:
         "sentence": sentence(account),
         "besides": besides(account),
         "totals": [sum_row(one) for one in account.sums],
+        "models": None
+        if account.models is None
+        else [{"model": each.model} | sum_row(each.sum) for each in account.models],
         "days": [_day_row(day) for day in account.days],
         "runs": [_story_row(story) for story in account.stories],
         "in_doubt": [_doubt_row(doubt) for doubt in account.doubts],

@@ -10,7 +10,7 @@ from payonce.report import text
 from payonce.report.why_next import to_do
 from payonce.report.why_sentence import besides, saved, sentence
 from payonce.report.why_tree import Node, trees
-from payonce.report.why_view import amount, in_doubt, notes
+from payonce.report.why_view import amount, by_model, in_doubt, notes
 from payonce.report.why_words import clock, deliveries, money, paid
 
 _MARKS = re.compile(r"([\\`*_\[\]<>|#])")
@@ -33,6 +33,8 @@ def _lines(account: Account, chosen: str) -> Iterator[str]:
             yield f"- Wasted: {money(one.waste, one.currency)}, {count}"
     yield f"- In doubt: {plain(in_doubt(account))}"
     yield f"- Saved: {plain(saved(account))}"
+    if (models := by_model(account)) is not None:
+        yield f"- By model: {plain(models)}"
     for one in account.sums:
         if nodes := trees(account, one.currency):
             yield from ("", "| where | paid | calls | |", "|---|--:|--:|---|")

@@ -23,6 +23,7 @@ from payonce.report.why_words import clock, money, paid, sums
 _WIDTH = 12
 _LEAST = 24
 MOST_DOUBTS = 20
+MOST_MODELS = 5
 
 
 def why_view(account: Account, chosen: str) -> Iterator[RenderableType]:
@@ -39,6 +40,7 @@ def why_view(account: Account, chosen: str) -> Iterator[RenderableType]:
             ("wasted", _wasted(account.sums)),
             ("in doubt", in_doubt(account)),
             ("saved", saved(account)),
+            ("models", by_model(account)),
         ]
     )
     yield ""
@@ -57,6 +59,15 @@ def period(wanted: EntryFilter, how: str) -> str:
     """From when to when, and how that was chosen."""
     since = clock(wanted.since) if wanted.since else "the beginning"
     return f"{since} to {clock(wanted.until)} UTC ({how})"
+
+
+def by_model(account: Account) -> str | None:
+    """What the dearest models cost; nothing where no call names one, or there are too many."""
+    named = [each for each in account.models or () if each.model is not None]
+    told = [f"{each.model} {amount(each.sum)}" for each in named[:MOST_MODELS]]
+    if len(named) > MOST_MODELS:
+        told.append(f"{len(named) - MOST_MODELS} more")
+    return ", ".join(told) or None
 
 
 def _wasted(found: Sequence[Sum]) -> str:

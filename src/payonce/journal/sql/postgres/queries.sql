@@ -759,6 +759,24 @@ WHERE at >= %(since)s::float8 AND at < %(until)s::float8 AND kind IN ('settle', 
         WHERE parent_id IS NOT NULL AND at >= %(since)s::float8 - 86400 AND at < %(until)s::float8))
 GROUP BY currency ORDER BY currency;
 
+-- name: sums_by_model
+-- The same for each model; what is no model's has none.
+SELECT model, currency,
+    coalesce(sum(nanos) FILTER (WHERE kind = 'settle'), 0)::bigint AS paid,
+    coalesce(sum(nanos) FILTER (WHERE kind = 'waste'), 0)::bigint AS waste,
+    coalesce(sum(nanos) FILTER (WHERE kind = 'doubt'), 0)::bigint AS doubt,
+    count(*) FILTER (WHERE kind = 'settle') AS calls,
+    count(*) FILTER (WHERE kind = 'settle' AND nanos IS NULL) AS unpriced,
+    count(*) FILTER (WHERE kind = 'waste') AS wasted
+FROM payonce_entries
+WHERE at >= %(since)s::float8 AND at < %(until)s::float8 AND kind IN ('settle', 'waste', 'doubt')
+    AND (%(job)s::text IS NULL OR job = %(job)s::text)
+    AND (%(tenant)s::text IS NULL OR tenant = %(tenant)s::text)
+    AND (kind <> 'settle' OR nanos IS NOT NULL OR call_id NOT IN (
+        SELECT parent_id FROM payonce_entries
+        WHERE parent_id IS NOT NULL AND at >= %(since)s::float8 - 86400 AND at < %(until)s::float8))
+GROUP BY model, currency ORDER BY paid DESC, calls DESC, model;
+
 -- name: dearest_runs
 -- The runs that a period's money went to, the dearest of each currency one by one, the others of a
 -- job and a tenant in one row. A run that has been pruned since has no state any more.

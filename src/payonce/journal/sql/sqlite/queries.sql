@@ -493,10 +493,25 @@ WHERE at >= :since AND at < :until AND kind IN ('settle', 'waste', 'doubt')
     AND (kind <> 'settle' OR nanos IS NOT NULL OR call_id NOT IN (
         SELECT parent_id FROM payonce_entries
         WHERE parent_id IS NOT NULL AND at >= :since - 86400 AND at < :until))
+GROUP BY currency ORDER BY currency;
+
+-- name: sums_by_model
+-- The same for each model; what is no model's has none.
+SELECT model, currency,
+    coalesce(sum(nanos) FILTER (WHERE kind = 'settle'), 0) AS paid,
+    coalesce(sum(nanos) FILTER (WHERE kind = 'waste'), 0) AS waste,
+    coalesce(sum(nanos) FILTER (WHERE kind = 'doubt'), 0) AS doubt,
+    count(*) FILTER (WHERE kind = 'settle') AS calls,
+    count(*) FILTER (WHERE kind = 'settle' AND nanos IS NULL) AS unpriced,
+    count(*) FILTER (WHERE kind = 'waste') AS wasted
+FROM payonce_entries
+WHERE at >= :since AND at < :until AND kind IN ('settle', 'waste', 'doubt')
+    AND (:job IS NULL OR job = :job)
+    AND (:tenant IS NULL OR tenant = :tenant)
     AND (kind <> 'settle' OR nanos IS NOT NULL OR call_id NOT IN (
         SELECT parent_id FROM payonce_entries
         WHERE parent_id IS NOT NULL AND at >= :since - 86400 AND at < :until))
-GROUP BY currency ORDER BY currency;
+GROUP BY model, currency ORDER BY paid DESC, calls DESC, model;
 
 -- name: dearest_runs
 -- The runs that a period's money went to, the dearest of each currency one by one, the others of a
