@@ -7,13 +7,16 @@ from __future__ import annotations
 import re
 import shlex
 from dataclasses import dataclass, field
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_HALF_EVEN, Context, Decimal
 from functools import total_ordering
 from typing import Literal
 
 NANOS = 1_000_000_000
 _MOST = 2**61
 """Nanos that an amount may have: two of them still fit into a database's whole numbers."""
+
+EXACT = Context(prec=60, rounding=ROUND_HALF_EVEN)
+"""What amounts are worked out in, however few digits the calling code works with."""
 
 _AMOUNT = re.compile(r"\s*(?P<number>\d+(?:\.\d+)?)\s*(?P<currency>[A-Z]{3})\s*")
 
@@ -44,18 +47,23 @@ class Money:
 
     @staticmethod
     def _counted(money: Money) -> Money:
-        if not 0 <= money.nanos <= _MOST:
+        if not money.is_countable:
             raise ValueError(f"{money} is less than nothing, or more than can be counted")
         return money
 
     @classmethod
     def of(cls, amount: Decimal, currency: str = "USD", *, rounded: bool = False) -> Money:
         """Turn a decimal amount into whole nanos; `rounded` allows more than nine places."""
-        nanos = amount * NANOS
-        whole = nanos.to_integral_value(rounding=ROUND_HALF_EVEN)
+        nanos = EXACT.multiply(amount, NANOS)
+        whole = nanos.to_integral_value(rounding=ROUND_HALF_EVEN, context=EXACT)
         if whole != nanos and not rounded:
             raise ValueError(f"{amount} {currency} has more than nine decimal places")
         return cls(int(whole), currency)
+
+    @property
+    def is_countable(self) -> bool:
+        """Whether a journal can count it."""
+        return 0 <= self.nanos <= _MOST
 
     def __add__(self, other: Money) -> Money:
         return Money(self.nanos + self._same(other).nanos, self.currency)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from typing import Any
 
 import pytest
@@ -366,6 +366,43 @@ def test_an_odd_usage_raises_nothing(odd: Any) -> None:
     priced = Prices().price("openai", "gpt-5", usage, at=AT)
     assert (priced.money is None) == (priced.why is not None)
     assert priced.money is None or priced.money.nanos >= 0
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        {"input_tokens": 10**25, "output_tokens": 1},
+        {"prompt_tokens": 1, "completion_tokens": 1, "cost": 1e300},
+    ],
+)
+def test_what_no_journal_could_count_is_unknown(usage: Mapping[str, Any]) -> None:
+    """An amount that no database has room for doesn't keep a receipt from being written."""
+    priced = Prices().price("openai", "gpt-5" if "cost" not in usage else "no/list", usage, at=AT)
+    assert priced.money is None
+    assert "more than a journal can count" in (priced.why or "")
+
+
+def test_a_request_without_a_sane_limit_has_no_known_ceiling() -> None:
+    """Then it is held for all that is left, as any request without a limit is."""
+    request = {"model": "gpt-5", "input": "x", "service_tier": "default"}
+    ceilings = [
+        Prices().ceiling("openai", "gpt-5", request | {"max_output_tokens": most}, 60, at=AT)
+        for most in (1000, 10**25)
+    ]
+    assert ceilings == [Money(10_075_000), None]
+
+
+def test_costs_are_exact_whatever_digits_the_caller_works_with() -> None:
+    """A program may have set its own decimal context, for its own sums."""
+    prices, usage = Prices(), {"input_tokens": 123_456, "output_tokens": 789}
+    with localcontext(prec=3):
+        prices.add("own", input="1.23456789 USD", output="9.87654321 USD")
+        own = prices.cost("openai", "own", usage, at=AT)
+        listed = prices.cost("openai", "gpt-5", usage, at=AT + 3600)
+        parsed = Money.parse("1234.56789 USD")
+    assert own == prices.cost("openai", "own", usage, at=AT) == Money(160_207_406)
+    assert listed == Money(162_210_000)
+    assert parsed == Money(1_234_567_890_000)
 
 
 def test_a_cost_that_the_provider_tells_is_taken() -> None:

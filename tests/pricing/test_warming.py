@@ -61,6 +61,33 @@ if child == 0:
     os._exit(0 if cost is not None else 3)
 print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), cost)
 """
+THREADLESS = """
+import threading
+from payonce import Payonce
+from payonce.journal.protocol import RunFilter
+from payonce.testing import MeteredProvider
+
+started = threading.Thread.start
+
+def start(thread):
+    if thread.name == "payonce-prices":
+        raise RuntimeError("can't start new thread")
+    started(thread)
+
+with MeteredProvider() as provider:
+    app = Payonce("sqlite:///a.db")
+    app.capture()
+
+    @app.job(key="one")
+    def one():
+        from openai import OpenAI
+        with OpenAI(base_url=provider.openai_url, api_key="k") as client:
+            client.responses.create(model="gpt-5", input="x")
+
+    threading.Thread.start = start
+    one()
+    print(len(provider.bill), bool(app.journal.runs(RunFilter())[0].in_doubt))
+"""
 
 
 def _run(program: str, folder: Path) -> list[str]:
@@ -89,3 +116,8 @@ def test_the_lists_are_read_while_the_first_call_is_on_its_way(tmp_path: Path) -
 def test_a_fork_does_not_hang_in_a_half_read_list(tmp_path: Path) -> None:
     """A process that forks while they are read waits for them; the child has them, too."""
     assert _run(FORKING, tmp_path) == ["0 0.01125 USD"]
+
+
+def test_a_process_that_ran_out_of_threads_calls_all_the_same(tmp_path: Path) -> None:
+    """Where no thread can be started for the lists, the call that is begun is still made."""
+    assert _run(THREADLESS, tmp_path) == ["1 False"]

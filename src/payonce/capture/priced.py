@@ -88,7 +88,10 @@ def warm(scope: RunScope) -> None:
         if not _warming:
             thread = threading.Thread(target=prices.warm, name="payonce-prices", daemon=True)
             _warming.append(thread)
-            thread.start()
+            try:
+                thread.start()
+            except RuntimeError:  # no thread to be had just now: the call goes out all the same
+                _warming.remove(thread)
 
 
 def _price(scope: RunScope, ticket: Ticket, read: Read) -> Priced | None:
@@ -139,7 +142,7 @@ def _tell(scope: RunScope, ticket: Ticket, model: str, why: str) -> None:
 
 def _before_fork() -> None:
     for thread in _warming:
-        if thread is not threading.current_thread():
+        if thread.is_alive() and thread is not threading.current_thread():
             thread.join(_FORK_WAITS)
 
 

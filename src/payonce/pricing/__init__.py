@@ -13,10 +13,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from typing import Any
 
-from payonce.money import Money
+from payonce.money import EXACT, Money
 from payonce.pricing import catalogue
 from payonce.pricing.ceiling import Bounds, bounds_of, tiers_that_may_serve
 from payonce.pricing.own import Amount, Own, own_price
@@ -132,18 +132,8 @@ class Prices:
     ) -> Priced:
         """The same, with the reason where it is not known."""
         try:
-            own = self._fitting(provider, host, model)
-            if own is not None and own.rates is not None and own.rates.flat:
-                return Priced(own.rates.times(own.factor).cost(Counts({}, 0)))
-            if usage is None:
-                raise Unpriced(NO_USAGE)
-            told = told_cost(usage) if own is None else None
-            if told is not None and self._is_told(provider, host, model, at):
-                return Priced(Money.of(told, rounded=True))
-            counts = counts_of(usage)
-            if tier is not None:
-                counts = replace(counts, tier=named_tier(tier))
-            return Priced(self._rates(own, provider, host, model, counts.tier, at).cost(counts))
+            with localcontext(EXACT):
+                return Priced(_countable(self._cost(provider, model, usage, at, tier, host)))
         except Unpriced as why:
             return Priced(None, str(why))
 
@@ -168,14 +158,8 @@ class Prices:
             host: where it is sent.
         """
         try:
-            own = self._fitting(provider, host, model)
-            if own is not None and own.rates is not None and own.rates.flat:
-                return own.rates.times(own.factor).cost(Counts({}, 0))
-            bounds = bounds_of(request, size)
-            return max(
-                bounds.cost(self._rates(own, provider, host, model, tier, at))
-                for tier in self._tiers(own, provider, host, model, bounds)
-            )
+            with localcontext(EXACT):
+                return _countable(self._most(provider, model, request, size, at, host))
         except Unpriced:
             return None
 
@@ -195,7 +179,8 @@ class Prices:
         own = self._fitting(STEP, None, name)
         if own is None or own.rates is None or not own.rates.flat:
             return None
-        return own.rates.times(own.factor).cost(Counts({}, 0))
+        with localcontext(EXACT):
+            return own.rates.times(own.factor).cost(Counts({}, 0))
 
     def warm(self) -> None:
         """Read the public lists, which takes some tenths of a second, once."""
@@ -203,6 +188,46 @@ class Prices:
             catalogue.warm()
         except Unpriced:  # each price that is asked for says so
             return
+
+    def _cost(
+        self,
+        provider: str | None,
+        model: str | None,
+        usage: Mapping[str, Any] | None,
+        at: float,
+        tier: str | None,
+        host: str | None,
+    ) -> Money:
+        own = self._fitting(provider, host, model)
+        if own is not None and own.rates is not None and own.rates.flat:
+            return own.rates.times(own.factor).cost(Counts({}, 0))
+        if usage is None:
+            raise Unpriced(NO_USAGE)
+        told = told_cost(usage) if own is None else None
+        if told is not None and self._is_told(provider, host, model, at):
+            return Money.of(told, rounded=True)
+        counts = counts_of(usage)
+        if tier is not None:
+            counts = replace(counts, tier=named_tier(tier))
+        return self._rates(own, provider, host, model, counts.tier, at).cost(counts)
+
+    def _most(
+        self,
+        provider: str | None,
+        model: str | None,
+        request: Mapping[str, Any] | None,
+        size: int,
+        at: float,
+        host: str | None,
+    ) -> Money:
+        own = self._fitting(provider, host, model)
+        if own is not None and own.rates is not None and own.rates.flat:
+            return own.rates.times(own.factor).cost(Counts({}, 0))
+        bounds = bounds_of(request, size)
+        return max(
+            bounds.cost(self._rates(own, provider, host, model, tier, at))
+            for tier in self._tiers(own, provider, host, model, bounds)
+        )
 
     def _fitting(self, provider: str | None, host: str | None, model: str | None) -> Own | None:
         own = (each for each in reversed(self._own) if each.fits(provider, host, model))
@@ -245,3 +270,9 @@ class Prices:
             raise Unpriced("the answer names no model")
         rates = catalogue.rates_at(provider, host, model, tier, at)
         return rates if own is None or own.factor == 1 else rates.times(own.factor)
+
+
+def _countable(money: Money) -> Money:
+    if not money.is_countable:
+        raise Unpriced("it would be more than a journal can count")
+    return money

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 
 from payonce.errors import ConfigError
-from payonce.money import Money
+from payonce.money import EXACT, Money
 from payonce.pricing.rates import Rate, Rates
 
 Amount = Money | str
@@ -63,7 +63,7 @@ def _rates(money: Mapping[str, Money]) -> Rates | None:
     if not money:
         return None
     currency = next(iter(money.values())).currency
-    decimals = {name: Decimal(each.nanos) / _NANOS for name, each in money.items()}
+    decimals = {name: EXACT.divide(Decimal(each.nanos), _NANOS) for name, each in money.items()}
     call = decimals.pop("call", Decimal(0))
     is_flat = not decimals or not any((call, *decimals.values()))
     units = {name: Rate(amount) for name, amount in decimals.items()}
