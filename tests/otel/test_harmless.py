@@ -294,3 +294,11 @@ def test_a_forked_worker_ends_its_own_spans(app: payonce.Payonce, telemetry: Tel
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 4
     course(3)
     assert len(telemetry.spans()) == 4
+
+
+def test_a_child_that_was_forked_while_the_thread_starts_ends_its_spans() -> None:
+    """What a thread of the parent has locked at that moment stays locked in the child for ever."""
+    spans = ending.Ending()
+    spans._starting.acquire()
+    spans.after_fork_in_child()
+    assert not spans._starting.locked()

@@ -6,6 +6,7 @@ import io
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,12 @@ from tests.journal.making import NO_COLUMN, closing, intended, opened, receipt
 from tests.journal.making import intent as intent_of
 from tests.journal.stores import Clock
 
+from payonce import budget
 from payonce.journal.ledger import EntryFilter
 from payonce.journal.sqlite import SqliteJournal
 from payonce.ledger import account
-from payonce.model import CallState, Delivery, Run, RunState
+from payonce.model import CallState, Delivery, Run, RunState, WakesOn
+from payonce.money import Budget
 from payonce.report.why_tree import trees
 from payonce.report.why_view import Drawn
 from payonce.report.why_words import lasting, money, percent
@@ -271,6 +274,21 @@ def test_runs_held_at_the_door_have_not_failed(past: Past) -> None:
     past.open("course:2", held_by=NO_COLUMN)
     (cause,) = past.document()["parked"]
     assert (cause["runs"], cause["held"]) == (2, 1)
+
+
+def test_a_budget_that_parks_runs_is_named_by_the_command_that_raises_it(past: Past) -> None:
+    """It can be pasted as it is, but for the amount."""
+    rule = Budget("tenant", "the acme shop", "day", None)
+    found = replace(
+        NO_COLUMN, fingerprint=budget.fingerprint(rule), wakes_on=(WakesOn.BUDGET,), evidence="B"
+    )
+    run = past.open(tenant="the acme shop")
+    past.pay(run, "a")
+    past.close(run, RunState.PARKED, diagnosis=found)
+    assert any(
+        "payonce budget set 'N USD' --tenant 'the acme shop' --per day raises the budget" in line
+        for line in past.document()["next"]
+    )
 
 
 def test_triggers_are_told_apart(past: Past) -> None:

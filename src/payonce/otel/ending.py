@@ -94,6 +94,7 @@ class Ending:
 
     def after_fork_in_child(self) -> None:
         """A child has no thread yet, and what waits is the parent's to end."""
+        self._starting = threading.Lock()
         self._queue = SimpleQueue()
         self._threads = []
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shlex
 
+from payonce import budget
 from payonce.journal.ledger import Doubt
 from payonce.ledger import Account, Story
-from payonce.model import RunState, WakesOn
+from payonce.model import Run, RunState, WakesOn
 from payonce.report import text
 from payonce.report.listing import by_cause
 from payonce.report.why_words import lasting
@@ -49,7 +50,7 @@ def _parked(account: Account) -> list[str]:
         count = text.plural(len(cause), "run")
         wake = f"payonce wake MODULE:APP --job {shlex.quote(run.job)}"
         if run.wakes_on == (WakesOn.BUDGET,):
-            what = "payonce budget set raises the budget; they go on then, or when its period ends"
+            what = f"{_raising(run)} raises the budget; they go on then"
         elif run.wakes_on:
             waits = " or ".join(run.wakes_on)
             what = f"change the {waits}; they go on by themselves then, or at once by {wake}"
@@ -57,6 +58,12 @@ def _parked(account: Account) -> list[str]:
             what = f"mend what failed, then {wake} --force"
         lines.append(f"{count} of {run.job} parked, {text.short(run.reason, 96)}: {what}.")
     return lines
+
+
+def _raising(run: Run) -> str:
+    """The command that raises the limit which a run was parked by."""
+    rule = budget.of_fingerprint(run.fingerprint)
+    return rule.command if rule is not None else "payonce budget set"
 
 
 def _doubts(account: Account) -> list[str]:
