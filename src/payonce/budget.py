@@ -128,8 +128,13 @@ def currency_of(run: Run, budgets: Iterable[Budget]) -> str:
 
     Where they are in several it is USD, or the first by its name: such a call is held in one.
     """
-    found = {b.currency for b in budgets if b.nanos is not None and b.name in _names(run, b.scope)}
+    found = currencies(run, budgets)
     return min(found, key=lambda name: (name != "USD", name), default="USD")
+
+
+def currencies(run: Run, budgets: Iterable[Budget]) -> set[str]:
+    """In which currencies there are limits for a run."""
+    return {b.currency for b in budgets if b.nanos is not None and b.name in _names(run, b.scope)}
 
 
 def period(per: Per, now: float) -> tuple[str, float, float | None]:

@@ -6,7 +6,8 @@ short     too little left: other calls in flight end soon → wait · else → t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -15,12 +16,15 @@ from payonce.effects import Pause, Way, Work, journaled
 from payonce.errors import BudgetReached, NoJournal, PriceUnknown
 from payonce.journal.protocol import Journal
 from payonce.model import CallState, Intent
-from payonce.money import Allowance, Balance, Money, Short
+from payonce.money import Allowance, Balance, Budget, Money, Short
 from payonce.notices import BudgetUsedUp
 from payonce.scope import RunScope
 
 Ceiling = Money | Callable[[], Money | PriceUnknown | None] | None
 """What a call costs at most: that, or a function that tells it where it has to be known."""
+
+_log = logging.getLogger("payonce")
+_warned: set[tuple[str, str]] = set()
 
 _POLL, _POLL_MOST = 0.05, 1.0
 """Seconds between two looks at what is left while calls in flight hold the rest."""
@@ -77,12 +81,34 @@ def _allowed(scope: RunScope, intent: Intent, ceiling: Ceiling, *, charged: bool
         )
     if held and isinstance(most, PriceUnknown):
         raise most
+    if budgets and not held and known is not None and known.nanos:
+        _warn_of_other(scope, intent, known.currency, budgets)
     return replace(
         intent,
         ceiling_nanos=None if known is None else known.nanos,
         hold_currency=currency,
         allowances=held,
         told=scope.told.version,
+    )
+
+
+def _warn_of_other(
+    scope: RunScope, intent: Intent, currency: str, budgets: Sequence[Budget]
+) -> None:
+    """Say once that all limits of a run are in currencies that its calls don't cost."""
+    others = budget.currencies(scope.run, budgets)
+    place = scope.run.job, currency
+    if not others or currency in others or place in _warned:
+        return
+    _warned.add(place)
+    _log.warning(
+        "%s costs %s, and the budgets of %s are in %s alone: they don't limit it. "
+        "Set one in %s, or tell its price in theirs (docs/budgets.md).",
+        intent.name,
+        currency,
+        scope.run.job,
+        " and ".join(sorted(others)),
+        currency,
     )
 
 

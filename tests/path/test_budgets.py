@@ -417,3 +417,31 @@ def test_a_step_with_effects_inside_keeps_its_cost(app: Payonce, sent: Sent) -> 
     job()
     [balance] = app.journal.ledger.balances()
     assert (balance.spent, balance.held, balance.unpriced) == (1_000_000_000, 0, 0)
+
+
+def test_a_budget_that_cannot_limit_a_call_is_warned_of(
+    app: Payonce, sent: Sent, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A limit in another currency doesn't count a call, and must not seem to: it is said once."""
+
+    @app.step(cost="1 USD")
+    def pay(n: int) -> int:
+        sent.append(n)
+        return n
+
+    @app.job(key="abroad:{key}", budget="0.50 EUR")
+    def abroad(key: int) -> int:
+        return pay(key) + pay(key + 1)
+
+    @app.job(key="home:{key}", budget="5 USD")
+    def home(key: int) -> int:
+        return pay(key)
+
+    home(0)
+    assert not caplog.messages
+    abroad(1)
+    abroad(5)
+    [said] = caplog.messages
+    assert "costs USD, and the budgets of" in said
+    assert "are in EUR alone: they don't limit it" in said
+    assert sent == [0, 1, 2, 5, 6]
