@@ -206,14 +206,25 @@ def _pay(
         fail(scope, ticket, state, redact(f"{why}: {_told(exc)}"[:500]))
         raise
     _refuse_unbegun(step, scope, ticket, value)
-    inner = ticket.call.id in scope.parents and scope.is_billed_inside(ticket.call.id)
-    call = yield from complete(scope, ticket, _receipt(step, value, inner=inner))
+    receipt = _receipt(step, value, inner=_is_made_of_calls(scope, ticket.call))
+    call = yield from complete(scope, ticket, receipt)
     return value, call
 
 
-def _receipt(step: Step, value: Any, *, inner: bool) -> Receipt:
+def _is_made_of_calls(scope: RunScope, call: Call) -> bool | str:
+    """Whether calls inside of this one are paid for themselves; or the currency they were paid in,
+    where that was in an earlier attempt: then this one cost nothing.
+    """
+    if call.id in scope.parents and scope.billed_inside(call.id) is not None:
+        return True
+    return scope.replayed_inside(call.id) or False
+
+
+def _receipt(step: Step, value: Any, *, inner: bool | str) -> Receipt:
     """The receipt of a step; what its captured calls cost is on their own receipts."""
     answer = values.encode(value, step.hint, name=f"the answer of {step.name}")
+    if isinstance(inner, str):
+        return Receipt(answer, cost_nanos=0, currency=inner)
     if inner:
         return Receipt(answer)
     try:

@@ -59,6 +59,7 @@ class RunScope:
         self.parents = {call.parent_id for call in calls if call.parent_id is not None}
         self._above = {call.id: call.parent_id for call in calls}
         self._holding: set[int] = set()
+        self._replayed_inside: dict[int, str] = {}
         self.unused = Unused(calls, run.attempt)
         self.pays_drift = pays_drift
         self.trouble, self.probing = trouble, probing
@@ -139,15 +140,34 @@ class RunScope:
                 call_id = self._above.get(call_id)
         return found
 
-    def is_billed_inside(self, call_id: int) -> bool:
-        """Whether calls were made inside of this one that are paid for themselves."""
+    def replays(self, call: Call, inside: int | None) -> None:
+        """Remember that a receipt was handed out inside of another call, which pays for no more."""
+        if inside is None or (billed := self._billed(call)) is None:
+            return
+        with self._lock:
+            while inside is not None:
+                self._replayed_inside.setdefault(inside, billed.currency)
+                inside = self._above.get(inside)
+
+    def replayed_inside(self, call_id: int) -> str | None:
+        """The currency of a receipt that was handed out inside of this call; None: none was."""
+        return self._replayed_inside.get(call_id)
+
+    def _billed(self, call: Call) -> Call | None:
+        """The call itself if it is paid for, or else one inside of it."""
+        if call.source == "capture" or call.cost_nanos is not None:
+            return call
+        return self.billed_inside(call.id) if call.id in self.parents else None
+
+    def billed_inside(self, call_id: int) -> Call | None:
+        """A call that was made inside of this one and is paid for itself, if any was."""
         inside, calls = {call_id}, sorted(self.all_known(), key=lambda call: call.id)
         for call in calls:  # whoever is inside of another came later
             if call.parent_id in inside:
                 if call.source == "capture" or call.cost_nanos is not None:
-                    return True
+                    return call
                 inside.add(call.id)
-        return False
+        return None
 
     def answered(self, value: Any, call: Call, resamples: int = 2) -> None:
         """Remember which call a value came from, so that it can be rejected, and how often."""

@@ -79,6 +79,8 @@ def begin(scope: RunScope, asked: Asked) -> Way[Ticket]:
     except BaseException:
         scope.free(asked.key, occurrence)
         raise
+    if ticket.receipt is not None:
+        scope.replays(ticket.call, parent())
     scope.at_step = asked.name
     scope.seen.begun(ticket.call)
     return ticket

@@ -15,8 +15,9 @@ from tests.path.looking import calls, only_run, states
 
 from payonce import Parked, Payonce, RetryLater, budget
 from payonce.errors import ConfigError
+from payonce.journal.protocol import RunFilter
 from payonce.model import RunState
-from payonce.money import Budget
+from payonce.money import Budget, Money
 from payonce.notices import BudgetUsedUp, Notice
 
 Sent = list[int]
@@ -397,6 +398,38 @@ def test_a_step_costs_what_the_calls_inside_of_it_cost(app: Payonce, sent: Sent)
     assert sent == [0, 1]
     [balance] = app.journal.ledger.balances()
     assert (balance.spent, balance.held, balance.doubt) == (2_000_000_000, 0, 0)
+
+
+@pytest.mark.parametrize("cost", ["9 USD", None])
+def test_a_step_that_only_replays_what_is_inside_costs_no_more(
+    app: Payonce, sent: Sent, cost: str | None
+) -> None:
+    """What was paid inside of it before it failed is on the receipts of then, and counts once."""
+
+    @app.step(cost="1 EUR")
+    def inner() -> None:
+        sent.append(1)
+
+    @app.step
+    def middle() -> None:
+        inner()
+
+    @app.step(cost=cost, in_doubt="retry")
+    def outer() -> None:
+        middle()
+        if len(app.journal.history(1).attempts) == 1:
+            raise ConnectionError("lost")
+
+    @app.job(key="k", backoff=0)
+    def job() -> None:
+        outer()
+
+    with pytest.raises(RetryLater):
+        job()
+    job()
+    assert sent == [1]
+    [summary] = app.journal.runs(RunFilter())
+    assert (summary.money, summary.unpriced) == ((Money(1_000_000_000, "EUR"),), 0)
 
 
 def test_a_step_with_effects_inside_keeps_its_cost(app: Payonce, sent: Sent) -> None:
