@@ -7,8 +7,10 @@ from tests.journal.making import closing, found, intended, opened, opening, paid
 from tests.journal.making import intent as intent_of
 from tests.journal.stores import Clock, Store
 
+from payonce import budget
 from payonce.journal.protocol import Journal, Pruned, RunFilter
 from payonce.model import Delivery, RunState
+from payonce.money import Budget
 
 TABLES = ("runs", "attempts", "deliveries", "calls", "payloads")
 
@@ -83,6 +85,29 @@ def test_a_pruned_run_begins_anew(journal: Journal, clock: Clock) -> None:
     assert again is not None
     assert (again.attempt, journal.calls(again.id)) == (1, [])
     assert seen.state == "done"
+
+
+def test_the_budget_of_a_pruned_run_begins_anew(journal: Journal, clock: Clock) -> None:
+    """What a run has used of its own limit goes with it; what its job has used stays."""
+    limits = [Budget(scope, "generate", "total", 100) for scope in ("run", "job")]
+    for key in ("course:1", "course:2"):
+        run = opened(journal, key)
+        allowances = budget.allowances(run, limits, (), "USD", clock.now)
+        asked = {"allowances": allowances, "ceiling_nanos": 40}
+        call = intended(journal, run, **asked)
+        journal.complete(call, intent_of(run, **asked), receipt(cost_nanos=40)).now()
+        assert journal.close(closing(run)).now()
+        clock.move(100)
+    _begin_another(journal)
+    assert journal.prune(clock.now - 150).runs == 1
+    assert [(each.scope, each.name, each.spent) for each in journal.ledger.balances()] == [
+        ("job", "generate", 80),
+        ("run", "generate course:2", 40),
+    ]
+    again = opened(journal, "course:1")
+    intended(journal, again, allowances=budget.allowances(again, limits[:1], (), "USD", clock.now))
+    [own] = [each for each in journal.ledger.balances() if each.name == "generate course:1"]
+    assert (own.spent, own.held) == (0, 80)
 
 
 def test_a_run_that_went_on_meanwhile_is_not_taken_for_the_old_one(store: Store) -> None:

@@ -381,6 +381,7 @@ def _prune(db: sqlite3.Connection, *, before: float, parked: bool, most: int) ->
     for query in (_Q["prune_payloads"], _Q["prune_attempts"], _Q["prune_deliveries"]):
         db.execute(query, given)
     calls = db.execute(_Q["prune_calls"], given).rowcount
+    db.execute(_Q["prune_balances"], given)
     return Pruned(db.execute(_Q["prune_runs"], given).rowcount, calls, size)
 
 

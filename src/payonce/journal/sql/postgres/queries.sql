@@ -919,9 +919,9 @@ WHERE n.nspname = %(schema)s AND c.relkind = 'r'
 -- name: prune_runs
 -- One step of pruning, the longest untouched first; rows that somebody works on are passed over.
 -- Differs because one statement also does what old_runs, size_of_runs, prune_payloads,
--- prune_attempts, prune_deliveries and prune_calls do on SQLite.
+-- prune_attempts, prune_deliveries, prune_calls and prune_balances do on SQLite.
 WITH old AS MATERIALIZED (
-    SELECT id, result_id FROM payonce_runs
+    SELECT id, result_id, job, key FROM payonce_runs
     WHERE state = ANY (%(states)s::text[]) AND updated_at < %(before)s::float8
     ORDER BY updated_at LIMIT %(most)s
     FOR UPDATE SKIP LOCKED
@@ -932,6 +932,10 @@ WITH old AS MATERIALIZED (
     DELETE FROM payonce_attempts AS attempts USING old WHERE attempts.run_id = old.id
 ), deliveries AS (
     DELETE FROM payonce_deliveries AS deliveries USING old WHERE deliveries.run_id = old.id
+), balances AS (
+    DELETE FROM payonce_balances AS balances USING old
+    WHERE balances.scope = 'run' AND balances.held = 0
+        AND balances.name = old.job || ' ' || old.key
 ), runs AS (
     DELETE FROM payonce_runs AS runs USING old WHERE runs.id = old.id RETURNING runs.id
 ), payloads AS (

@@ -678,6 +678,12 @@ DELETE FROM payonce_deliveries WHERE run_id IN (SELECT value FROM json_each(:run
 -- So do its receipts: a delivery that comes after this pays anew.
 DELETE FROM payonce_calls WHERE run_id IN (SELECT value FROM json_each(:runs));
 
+-- name: prune_balances
+-- What a run has used of its own limit goes with it: one of the same key begins anew.
+DELETE FROM payonce_balances
+WHERE scope = 'run' AND held = 0 AND name IN (
+    SELECT job || ' ' || key FROM payonce_runs WHERE id IN (SELECT value FROM json_each(:runs)));
+
 -- name: prune_runs
 -- Last, the runs themselves.
 DELETE FROM payonce_runs WHERE id IN (SELECT value FROM json_each(:runs));
