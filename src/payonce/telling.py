@@ -38,7 +38,7 @@ _WAKES = {
     WakesOn.CONFIG: "the configuration is corrected",
     WakesOn.CREDENTIALS: "the credentials are corrected",
     WakesOn.ACCOUNT: "the provider's account is in order again",
-    WakesOn.BUDGET: "the budget is raised or lifted, or its period is over",
+    WakesOn.BUDGET: "the budget is raised or lifted",
 }
 
 _MENDS: dict[type[Stop], tuple[WakesOn, ...]] = {
@@ -228,7 +228,7 @@ def verdict_of(told: NotDone | KeyReused) -> Verdict:
 
 
 def _todo(run: Run, found: Diagnosis, probe_in: float | None) -> str:
-    when = " or ".join(_WAKES[word] for word in found.wakes_on)
+    when = " or ".join(_wakes(word, found) for word in found.wakes_on)
     key = shlex.quote(run.key)
     if not when and not run.held:
         tried = "" if probe_in is None else f"It is tried again {_from(probe_in)}. "
@@ -239,6 +239,13 @@ def _todo(run: Run, found: Diagnosis, probe_in: float | None) -> str:
         f"It goes on by itself, under the same key, when {when}; "
         f"or: payonce wake MODULE:APP {key}.{probed}"
     )
+
+
+def _wakes(word: WakesOn, found: Diagnosis) -> str:
+    rule = budget.of_fingerprint(found.fingerprint)
+    if word is WakesOn.BUDGET and rule is not None and rule.per != "total":
+        return f"{_WAKES[word]}, or its period is over"
+    return _WAKES[word]
 
 
 def _probed(found: Diagnosis, probe_in: float) -> str:
