@@ -163,10 +163,10 @@ def test_a_look_from_before_says_nothing_of_a_run(app: Payonce, kept: Kept, scho
 
 
 def test_a_look_writes_nothing_while_no_run_is_parked(app: Payonce, kept: Kept) -> None:
-    """A healthy app costs its journal reads only."""
+    """A healthy app keeps nothing of what it sees; its alarms take one right for all processes."""
     app.job(key="k")(lambda: "done")()
     kept.look()
-    assert [right.name for right in app.journal.about().rights] == ["written"]
+    assert [right.name for right in app.journal.about().rights] == ["alarms", "written"]
 
 
 def test_one_process_of_many_keeps_what_is_seen(
