@@ -6,6 +6,9 @@ import click
 
 from payonce.cli.options import journal_of, json_option, store_option
 
+_AN_HOUR = 3600.0
+"""Seconds that the indices of a big journal may take to build."""
+
 
 @click.command()
 @store_option
@@ -33,7 +36,7 @@ def doctor(context: click.Context, store: str, migrate: bool, as_json: bool) -> 
     from payonce.report.health import examine, health_document, health_view
 
     if migrate:
-        journal_of(store, create=True)
+        journal_of(store, create=True, patience=_AN_HOUR)
     health = examine(store, lambda: journal_of(store))
     if as_json:
         print_json(health_document(health))

@@ -51,8 +51,10 @@ def limit_option(default: int) -> Callable[[F], F]:
     )
 
 
-def journal_of(store: str, *, create: bool = False) -> Journal:
+def journal_of(store: str, *, create: bool = False, patience: float = 30.0) -> Journal:
     """The journal at a URL, which has to be there if not told otherwise: to look is not to make.
+
+    `patience` is how long it waits for the database, in seconds.
 
     Raises:
         JournalNotFound: there is none.
@@ -60,7 +62,7 @@ def journal_of(store: str, *, create: bool = False) -> Journal:
     """
     from payonce.journal import journal_at
 
-    journal = journal_at(store, create=create)
+    journal = journal_at(store, create=create, patience=patience)
     click.get_current_context().call_on_close(journal.stop)
     journal.find("", "")
     return journal

@@ -46,10 +46,10 @@ class Age(click.ParamType[float]):
 def prune(older_than: float, parked: bool, batch: int, store: str, as_json: bool) -> None:
     """Remove runs that were done, and that nothing has touched since.
 
-    All that is theirs goes with them: receipts, answers, attempts, deliveries. A delivery that
-    comes after that finds no run and pays anew, so keep them for longer than any queue may repeat
-    a message. It goes in steps, each a short transaction of its own: workers go on meanwhile, and
-    what is removed when it is interrupted stays removed.
+    Receipts, answers, attempts and deliveries go with them; the ledger keeps what they cost, with
+    job, run key and tenant. A delivery that comes after that finds no run and pays anew, so keep
+    them for longer than any queue may repeat a message. It goes in steps, each a short transaction
+    of its own: workers go on meanwhile, and what is removed when it is interrupted stays removed.
 
     \b
     Examples:
