@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from payonce import Parked, Payonce
+from payonce.journal.protocol import RunFilter
 from payonce.model import Call
 from payonce.money import Money
 from payonce.testing import MeteredProvider
@@ -78,4 +79,9 @@ def test_no_call_is_made_whose_price_nobody_knows(app: Payonce, provider: Metere
     with pytest.raises(Parked, match=r'app\.prices\.add\("gpt-unheard-of", …\)'):
         ask()
     assert provider.bill == []
-    app.prices.add("gpt-unheard-of", input="1 USD", output="1 USD")
+    app.prices.add("gpt-unheard-of", input="2.50 USD", output="10 USD")
+    [parked] = app.journal.runs(RunFilter())
+    assert app.journal.wake(parked.run).now()
+    ask()
+    [balance] = app.journal.ledger.balances()
+    assert (len(provider.bill), Money(balance.spent)) == (1, _billed(provider))
