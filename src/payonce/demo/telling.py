@@ -121,6 +121,7 @@ def _moral(story: Story) -> str:
 def _commands(story: Story, keep: Path) -> Iterator[str]:
     store = shlex.quote(f"sqlite:///{keep / 'protected' / 'payonce.db'}")
     yield f"payonce show {shlex.quote(story.migrated.run_key)} --store {store}"
+    yield f"payonce why --store {store}"
     yield f"payonce runs --store {store}"
     yield f"payonce audit {shlex.quote(str(keep / 'unprotected'))}/*"
 
