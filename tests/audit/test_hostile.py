@@ -6,6 +6,7 @@ import codecs
 import gzip
 import json
 import os
+import random
 import sys
 from pathlib import Path
 from typing import Any
@@ -34,9 +35,10 @@ def _beside(file: Path, content: bytes | str) -> Audited:
     return found
 
 
+NOISE = random.Random(1)
 NO_TEXT = {
     "empty": (b"", "empty"),
-    "random": (os.urandom(5000), "binary"),
+    "random": (NOISE.randbytes(5000), "binary"),
     "zeros": (bytes(5000), "binary"),
     "sqlite": (b"SQLite format 3\0" + bytes(100), "SQLite"),
     "parquet": (b"PAR1" + bytes(100), "Parquet"),
@@ -49,8 +51,8 @@ NO_TEXT = {
     "deep": (b"[" * 200_000, "nothing is in it"),
     "deeper": (b'{"a":' * 200_000, "nothing is in it"),
     "cut gzip": (gzip.compress(LOG.encode())[:40], "breaks off"),
-    "damaged gzip": (b"\x1f\x8b\x08\x00" + os.urandom(500), "breaks off"),
-    "damaged zstd": (b"\x28\xb5\x2f\xfd" + os.urandom(500), "breaks off"),
+    "damaged gzip": (b"\x1f\x8b\x08\x00" + NOISE.randbytes(500), "breaks off"),
+    "damaged zstd": (b"\x28\xb5\x2f\xfd" + NOISE.randbytes(500), "breaks off"),
     "headings alone": (b"time,task,cost\n", "not of a format that is known"),
     "other records": (b'{"a": 1}\n{"a": 2}\n', "not of a format that is known"),
 }

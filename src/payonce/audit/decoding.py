@@ -166,7 +166,7 @@ def _encoding(head: bytes) -> str:
         if even in (0, zeros):
             return "utf-16-be" if even else "utf-16-le"
     odd = sum(head.count(code) for code in range(32) if code not in (9, 10, 12, 13, 27))
-    if odd > len(head) // 10 or (odd and "\ufffd" * 20 in head.decode("utf-8", "replace")):
+    if odd > len(head) // 20 or (odd and "\ufffd" * 20 in head.decode("utf-8", "replace")):
         raise Unreadable("binary, not a text that is known")
     return "utf-8"
 
