@@ -21,6 +21,13 @@ _SETTINGS = (
 )
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """One more process than there are cores, as tests mostly wait; none for files by name."""
+    if config.args and all(".py" in arg for arg in config.args):
+        return 0
+    return (os.cpu_count() or 1) + 1
+
+
 @pytest.fixture(autouse=True, scope="session")
 def bare_environment() -> Iterator[None]:
     """No key of a real provider, no store, no version; and no proxy before 127.0.0.1."""

@@ -84,8 +84,11 @@ def redact(text: str) -> str:
     Args:
         text: an error message, a URL, a header line, JSON: any text.
 
-    Masking a text a second time changes nothing.
+    Lone surrogates, as broken JSON and file names have them, become question marks: no log, hook or
+    journal could write them. Masking a text a second time changes nothing.
     """
+    if not text.isascii():
+        text = text.encode("utf-8", "replace").decode()
     for secret in list(_known):
         text = text.replace(secret, MASK)
     if "@" in text:

@@ -112,3 +112,8 @@ def test_odd_mixtures_can_be_redacted_twice(text: str) -> None:
 def test_a_secret_never_survives(secret: str, place: str, around: str) -> None:
     """Whatever stands before and after it."""
     assert secret not in redact(f"{around} {place.format(secret)} {around}")
+
+
+def test_what_no_file_could_hold_is_a_question_mark() -> None:
+    """A lone surrogate, as broken JSON and file names have them; whole ones stay."""
+    assert redact("a 🙂 and half: \ud83d") == "a 🙂 and half: ?"

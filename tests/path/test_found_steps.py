@@ -107,7 +107,9 @@ def test_an_argument_without_a_text_ends_no_attempt_badly(app: Payonce) -> None:
     assert only_run(app).lease_owner is None
 
 
-def test_an_error_that_is_no_unicode_is_recorded(app: Payonce) -> None:
+def test_an_error_that_is_no_unicode_is_recorded(
+    app: Payonce, caplog: pytest.LogCaptureFixture
+) -> None:
     """A lone surrogate, as broken JSON and file names have them, keeps no run from its end."""
 
     @app.step
@@ -123,6 +125,7 @@ def test_an_error_that_is_no_unicode_is_recorded(app: Payonce) -> None:
     with pytest.raises(PayonceError, match="emoji"):
         job()
     assert (only_run(app).lease_owner, states(app)) == (None, ["in_doubt"])
+    assert b"half an emoji: ?" in caplog.text.encode()
 
 
 def test_a_pool_belongs_to_the_run_without_capture(app: Payonce, clock: Clock) -> None:
