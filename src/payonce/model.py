@@ -165,7 +165,8 @@ class Intent:
 
     `drift` tells, as JSON, in whose place the call is made, while a receipt lies unused. The call
     costs no more than `ceiling_nanos`, if that is known; it is held against `allowances`, which
-    were made with the knowledge of so many limits as people have set, `told`.
+    were made with the knowledge of so many limits as people have set, `told`. Its receipt is
+    found again by its run's `job` and `key` where the number of that has become another run's.
     """
 
     run_id: int
@@ -183,6 +184,8 @@ class Intent:
     hold_currency: str = "USD"
     allowances: tuple[Allowance, ...] = ()
     told: int = 0
+    job: str = ""
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -201,7 +201,8 @@ def complete(scope: RunScope, ticket: Ticket, receipt: Receipt) -> Way[Call]:
         ended_at=scope.journal.now(),
     )
     try:
-        yield scope.journal.complete(call.id, call.intent, receipt)
+        named = replace(call.intent, job=scope.run.job, key=scope.run.key)
+        yield scope.journal.complete(call.id, named, receipt)
     except Exception:
         _log.critical(
             "the receipt of call %d (%s) could be written nowhere; its answer is handed over, "

@@ -182,3 +182,34 @@ def test_a_spilled_receipt_takes_no_other_attempts_place(store: Store, impatient
     told = [(call.attempt, call.send, call.answer and call.answer.body) for call in calls]
     assert told == [(2, 1, b'"own"'), (1, 2, b'"late"')]
     assert list(store.spill.iterdir()) == []
+
+
+def _emptied(store: Store) -> None:
+    """The journal as it is when somebody made it anew: the same numbers are given out again."""
+    tables = ["entries", "calls", "deliveries", "attempts", "runs", "payloads"]
+    if store.dialect == "postgres":
+        store.execute(f"TRUNCATE {', '.join(f'payonce_{t}' for t in tables)} RESTART IDENTITY")
+        return
+    for table in tables:
+        store.execute(f"DELETE FROM payonce_{table}")
+
+
+def test_a_spilled_receipt_waits_for_its_run_in_a_journal_made_anew(
+    store: Store, impatient: Journal
+) -> None:
+    """The number of its run is another run's there, which doesn't get the receipt; the run itself
+    does, before it begins."""
+    run = opened(impatient)
+    named = intent_of(run, job=run.job, key=run.key)
+    call_id = intended(impatient, run)
+    with store.locked():
+        impatient.complete(call_id, named, receipt("kept", cost_nanos=5)).now()
+    _emptied(store)
+    other = opened(impatient, "course:2")
+    assert (other.id, impatient.calls(other.id)) == (run.id, [])
+    assert impatient.open(opening(run.key)).now() is None, "it is to be looked at again"
+    again = opened(impatient, run.key)
+    [call] = impatient.calls(again.id)
+    assert (call.step_key, call.state, call.cost_nanos) == ("outline", "paid", 5)
+    impatient.stop()
+    assert list(store.spill.iterdir()) == []

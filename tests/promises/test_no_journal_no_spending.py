@@ -268,3 +268,34 @@ def test_a_journal_that_was_deleted_is_no_journal(
 
     assert word(work) == "RetryLater"
     assert provider.received("two") == 0
+
+
+def test_a_receipt_outlives_the_journal_that_it_was_meant_for(
+    make_app: Callable[..., payonce.Payonce],
+    gpt: openai.OpenAI,
+    provider: MeteredProvider,
+    store: Path,
+) -> None:
+    """Promise 4. Given a journal whose file is removed during a call, and made anew by another run,
+    then the receipt is that of its own run, which pays nothing again."""
+
+    def app_with(removed: bool) -> Callable[[str], str]:
+        app = make_app(look_every=None)
+
+        @app.step(name="text")
+        def text() -> str:
+            answer = ask(gpt, "one")
+            for path in store.parent.glob("journal.db*") if removed else ():
+                path.unlink()
+            return answer
+
+        @app.job(key="course:{name}", name="course", backoff=0.001)
+        def work(name: str) -> str:
+            return text()
+
+        return work
+
+    assert word(app_with(removed=True), "a") == "RetryLater"
+    work = app_with(removed=False)
+    assert outcome(work, "b") != outcome(work, "a")
+    assert provider.billed("one") == 2, "one for each run"

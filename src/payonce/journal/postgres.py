@@ -140,7 +140,13 @@ class PostgresJournal:
         if opening.held_by is not None:
             holding = ("hold_run", as_seen | fields.diagnosis(opening.held_by))
             return self._write([*made, holding], _held, durable=True)
-        own = self._merge_spilled(seen)
+        try:
+            spilled = self._merge_spilled(opening)
+        except psycopg.Error as exc:  # without its receipts no attempt begins
+            return self._writer.write(partial(_refuse, exc))
+        if spilled and seen is None:
+            return self._write(made, _not_yet, durable=True)
+        own = [_merging(each) for each in spilled]
         locks = opening.asks and (opening.cautious or opening.knows is not None)
         locked = [("lock_job", named)] if locks else []
         taking = ("take_lease", as_seen | _taken(opening))
@@ -244,7 +250,7 @@ class PostgresJournal:
         return self._write(statements, _any, durable=True)
 
     def prune(self, before: float, *, parked: bool = False, most: int = 500) -> Pruned:
-        self._merge_spilled(None)  # while their runs are there
+        self._merge_spilled()  # while their runs are there
         self._writer.flush()
         given = {"before": before, "states": _prunable(parked), "most": most}
         [row] = self._all("prune_runs", **given)
@@ -289,20 +295,19 @@ class PostgresJournal:
     def _fixed_now(self) -> float | None:
         return None if self._clock is None else self._clock()
 
-    def _merge_spilled(self, seen: Run | None) -> list[tuple[str, dict[str, Any]]]:
+    def _merge_spilled(self, opening: Opening | None = None) -> list[spill.Spilled]:
         """Queue what was spilled ahead of what is asked for next; a file goes when it is kept.
 
-        What belongs to the run that is about to be opened is returned, too: without a receipt of
-        its own no attempt begins.
+        What belongs to the run that is about to be opened is returned.
         """
         own = []
-        for path, spilled in spill.waiting(self._spill):
-            given = columns(spilled.intent) | _receipt(spilled.receipt) | {"now": spilled.at}
-            merging = ("complete_call", given)
-            merged = self._write([merging], _nothing, durable=True).later()
-            merged.add_done_callback(partial(spill.unlink, path))
-            if seen is not None and spilled.intent.run_id == seen.id:
-                own.append(merging)
+        for path, found in spill.waiting(self._spill):
+            placed = spill.placed(found, self.find)
+            if placed is not None:
+                merged = self._write([_merging(placed)], _nothing, durable=True).later()
+                merged.add_done_callback(partial(spill.unlink, path))
+            if opening is not None and spill.is_of(found, opening):
+                own.append(placed or found)
         return own
 
     def _all(self, query: str, **given: Any) -> list[Row]:
@@ -326,6 +331,19 @@ def _taken(opening: Opening) -> dict[str, Any]:
 
 def _held(found: Rows) -> Run | Trouble | None:
     return rows.run(found[-1][0]) if found[-1] else None
+
+
+def _refuse(failure: Exception, batch: Batch) -> Run | Trouble | None:
+    raise failure
+
+
+def _not_yet(found: Rows) -> Run | Trouble | None:
+    return None
+
+
+def _merging(spilled: spill.Spilled) -> tuple[str, dict[str, Any]]:
+    receipt = _receipt(spilled.receipt)
+    return "complete_call", columns(spilled.intent) | receipt | {"now": spilled.at}
 
 
 def _nothing(found: Rows) -> None:

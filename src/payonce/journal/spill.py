@@ -12,13 +12,15 @@ import logging
 import os
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 
-from payonce.model import Intent, Receipt
+from payonce.journal.protocol import Opening
+from payonce.model import Intent, Receipt, Run
 
 _log = logging.getLogger("payonce")
 
@@ -76,6 +78,28 @@ def waiting(folder: SpillFolder) -> Iterator[tuple[Path, Spilled]]:
             continue
         except (OSError, msgspec.MsgspecError) as exc:
             _log.error("the spilled receipt %s can't be read and was left there: %s", path, exc)
+
+
+def placed(spilled: Spilled, find: Callable[[str, str], Run | None]) -> Spilled | None:
+    """The same, with its run's number in this journal; None while that has no such run.
+
+    A journal that was made anew, or brought back from a backup, gives the number to another run.
+    """
+    intent = spilled.intent
+    if not intent.job:  # written before runs were named
+        return spilled
+    run = find(intent.job, intent.key)
+    if run is None:
+        return None
+    return msgspec.structs.replace(spilled, intent=replace(intent, run_id=run.id))
+
+
+def is_of(spilled: Spilled, opening: Opening) -> bool:
+    """Whether it belongs to the run that is to be opened."""
+    intent, seen = spilled.intent, opening.seen
+    if intent.job:
+        return (intent.job, intent.key) == (opening.job, opening.key)
+    return seen is not None and intent.run_id == seen.id
 
 
 def unlink(path: Path, merged: Future[None]) -> None:

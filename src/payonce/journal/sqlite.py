@@ -124,13 +124,17 @@ class SqliteJournal:
     # --- the life of a run ---------------------------------------------------------------
 
     def open(self, opening: Opening) -> Write[Run | Trouble | None]:
-        seen = opening.seen
-        spilled = self._merge_spilled()
+        try:
+            spilled = self._merge_spilled(opening)
+        except sqlite3.Error as exc:  # without its receipts no attempt begins
+            return self._writer.write(partial(_refuse, exc))
 
         def write(db: sqlite3.Connection) -> Run | Trouble | None:
-            for own in spilled:  # without a receipt of its own no attempt begins
-                if seen is not None and own.intent.run_id == seen.id:
-                    _merge(db, own)
+            if spilled and opening.seen is None:
+                self._add_run(db, opening)
+                return None
+            for own in spilled:
+                _merge(db, own)
             return self._open(db, opening)
 
         return self._writer.write(write)
@@ -214,6 +218,7 @@ class SqliteJournal:
 
     def end(self, call_id: int, intent: Intent, state: CallState, reason: str) -> Write[None]:
         def write(db: sqlite3.Connection) -> None:
+            self._refuse_stranger(intent.run_id, intent.attempt)
             given = {"call_id": call_id, "state": state, "reason": writable(reason)}
             _do(db, "end_call", **given, now=self.now())
 
@@ -255,15 +260,7 @@ class SqliteJournal:
         now, seen = self.now(), opening.seen
         named = {"job": opening.job, "key": opening.key}
         if seen is None:
-            _do(
-                db,
-                "add_run",
-                **named,
-                tenant=opening.tenant,
-                arguments=opening.arguments,
-                arguments_fingerprint=opening.arguments_fingerprint,
-                now=now,
-            )
+            self._add_run(db, opening)
         as_seen = named | {
             "seen_state": "waiting" if seen is None else seen.state,
             "seen_attempt": 0 if seen is None else seen.attempt,
@@ -286,6 +283,18 @@ class SqliteJournal:
             dead_owner=opening.dead_owner,
         )
         return self._start(db, opening, killed_at, now) if taken else None
+
+    def _add_run(self, db: sqlite3.Connection, opening: Opening) -> None:
+        _do(
+            db,
+            "add_run",
+            job=opening.job,
+            key=opening.key,
+            tenant=opening.tenant,
+            arguments=opening.arguments,
+            arguments_fingerprint=opening.arguments_fingerprint,
+            now=self.now(),
+        )
 
     def _start(
         self, db: sqlite3.Connection, opening: Opening, killed_at: str | None, now: float
@@ -325,14 +334,20 @@ class SqliteJournal:
         place = {"run_id": run_id, "attempt": attempt, "answer": answer, "now": self.now()}
         db.execute(_Q["add_delivery"], place | columns(delivery))
 
-    def _merge_spilled(self) -> list[spill.Spilled]:
-        """Queue what was spilled ahead of what is asked for next; a file goes when it is kept."""
-        found = []
-        for path, spilled in spill.waiting(self._spill):
-            merged = self._writer.write(partial(_merge, spilled=spilled), durable=True).later()
-            merged.add_done_callback(partial(spill.unlink, path))
-            found.append(spilled)
-        return found
+    def _merge_spilled(self, opening: Opening | None = None) -> list[spill.Spilled]:
+        """Queue what was spilled ahead of what is asked for next; a file goes when it is kept.
+
+        What belongs to the run that is about to be opened is returned.
+        """
+        own = []
+        for path, found in spill.waiting(self._spill):
+            placed = spill.placed(found, self.find)
+            if placed is not None:
+                merged = self._writer.write(partial(_merge, spilled=placed), durable=True).later()
+                merged.add_done_callback(partial(spill.unlink, path))
+            if opening is not None and spill.is_of(found, opening):
+                own.append(placed or found)
+        return own
 
     def _one(self, query: str, **given: Any) -> sqlite3.Row | None:
         found: sqlite3.Row | None = self._file.read(
@@ -346,6 +361,10 @@ class SqliteJournal:
 
 def _do(db: sqlite3.Connection, query: str, **given: Any) -> int:
     return db.execute(_Q[query], given).rowcount
+
+
+def _refuse(failure: Exception, db: sqlite3.Connection) -> Run | Trouble | None:
+    raise failure
 
 
 def _hold(db: sqlite3.Connection, opening: Opening, as_seen: dict[str, Any]) -> Run | None:
