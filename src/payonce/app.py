@@ -259,7 +259,8 @@ class Payonce(Databases):
             resamples: see `check`; also the cap for `payonce.reject`.
             in_doubt: `"retry"` repeats a call that may have been billed, at most once, `"park"`
                 asks a person. By default `"park"`, unless the function takes `idempotency_key`
-                or has `verify`.
+                or has `verify`; and a step that other calls were made inside of is as certain as
+                those are, unless `"park"` or `verify` is said.
             verify: a function with the same arguments (and `idempotency_key`, if it takes it)
                 that returns the answer of a call in doubt, or `payonce.NOT_PAID`.
 

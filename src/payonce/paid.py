@@ -42,6 +42,7 @@ class Step:
     check: Callable[[Any], Any] | None
     resamples: int
     in_doubt: Doubt
+    own: bool
     verify: Callable[..., Any] | None
     signature: inspect.Signature
     hint: Any
@@ -78,6 +79,7 @@ def paid_step(
         check=check,
         resamples=resamples,
         in_doubt=in_doubt or ("retry" if repeatable else "park"),
+        own=in_doubt == "park" or verify is not None,
         verify=verify,
         signature=signature,
         hint=hints_of(function).get("return", Any),
@@ -165,6 +167,7 @@ def _asked(step: Step, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Aske
         receipt=receipt,
         ceiling=(ceiling := _ceiling(step)),
         charged=step.cost is not None or ceiling is not None,
+        own=step.own,
     )
 
 
@@ -203,6 +206,8 @@ def _pay(
             value = yield Invoke(lambda: step.function(*args, **kwargs))
     except BaseException as exc:
         state, why = _fate(exc)
+        if not step.own and scope.only_replays(ticket.call.id):
+            state, why = CallState.RELEASED, "all that was called inside of it was replayed"
         fail(scope, ticket, state, redact(f"{why}: {_told(exc)}"[:500]))
         raise
     _refuse_unbegun(step, scope, ticket, value)

@@ -251,7 +251,7 @@ def standing(calls: Sequence[Call]) -> Call | None:
 def open_doubt(calls: Sequence[Call], parents: Collection[int]) -> Call | None:
     """The last call of a step that may have been billed without leaving a receipt.
 
-    A step that made captured calls of its own (`parents`) is as certain as those are.
+    A step that calls were made inside of (`parents`), at whichever send, is as certain as those.
     """
     open_ = _doubts(calls, parents)
     return open_[-1] if open_ else None
@@ -302,13 +302,10 @@ def _may_repeat(
 
 
 def _doubts(calls: Sequence[Call], parents: Collection[int]) -> list[Call]:
-    return [
-        c
-        for c in calls
-        if c.state in (CallState.INTENDED, CallState.IN_DOUBT)
-        and c.resolution is None
-        and c.id not in parents
-    ]
+    if any(c.id in parents for c in calls):
+        return []
+    unknown = (CallState.INTENDED, CallState.IN_DOUBT)
+    return [c for c in calls if c.state in unknown and c.resolution is None]
 
 
 def _was_answered(doubt: Call) -> bool:

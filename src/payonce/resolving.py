@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from payonce import values
-from payonce.errors import CallNotFound, JournalError
+from payonce import policy, values
+from payonce.errors import CallNotFound, InDoubt, JournalError
 from payonce.journal.payload import grow
 from payonce.journal.protocol import Journal, Resolution, RunFilter
 from payonce.model import Call, CallState, Receipt, Run, RunState
@@ -63,6 +64,43 @@ def resolve(
         )
     run = _run_of(journal, call)
     return Resolved(call, resolution, run, woken=_wake(journal, run))
+
+
+def doubts(calls: Sequence[Call]) -> list[Call]:
+    """The calls in doubt that nobody has resolved yet.
+
+    A step that calls were made inside of is as certain as those are.
+    """
+    parents = {call.parent_id for call in calls}
+    made_of_calls = {(call.step_key, call.occurrence) for call in calls if call.id in parents}
+    return [
+        call for call in _in_doubt(calls) if (call.step_key, call.occurrence) not in made_of_calls
+    ]
+
+
+def questions(run: Run, calls: Sequence[Call]) -> list[Call]:
+    """The calls that only a person can decide on: no other receipt stands for their step.
+
+    A run that was parked for a step which does something of its own, whatever was called inside of
+    it, asks about that one.
+    """
+    places: dict[tuple[str, int], list[Call]] = {}
+    for call in calls:
+        places.setdefault((call.step_key, call.occurrence), []).append(call)
+
+    def is_open(call: Call) -> bool:
+        return policy.standing(places[call.step_key, call.occurrence]) is None
+
+    asked = {call.id for call in doubts(calls) if is_open(call)}
+    if not asked and run.state is RunState.PARKED and run.evidence == InDoubt.__name__:
+        asked = {call.id for call in _in_doubt(calls) if is_open(call)}
+    return [
+        call for call in calls if call.id in asked or (is_described(call) and not call.rejected)
+    ]
+
+
+def _in_doubt(calls: Sequence[Call]) -> list[Call]:
+    return [c for c in calls if c.state is CallState.IN_DOUBT and c.resolution is None]
 
 
 def is_described(call: Call) -> bool:

@@ -60,6 +60,7 @@ class RunScope:
         self._above = {call.id: call.parent_id for call in calls}
         self._holding: set[int] = set()
         self._replayed_inside: dict[int, str] = {}
+        self._replaying: set[int] = set()
         self.unused = Unused(calls, run.attempt)
         self.pays_drift = pays_drift
         self.trouble, self.probing = trouble, probing
@@ -140,14 +141,25 @@ class RunScope:
                 call_id = self._above.get(call_id)
         return found
 
-    def replays(self, call: Call, inside: int | None) -> None:
-        """Remember that a receipt was handed out inside of another call, which pays for no more."""
-        if inside is None or (billed := self._billed(call)) is None:
-            return
+    def replays(self, call: Call, inside: int | None) -> list[int]:
+        """Remember that a receipt was handed out inside of another call; whose holds end by that.
+
+        If the receipt was charged for, the calls that it was handed out inside of cost no more.
+        """
+        if inside is None:
+            return []
+        billed, outer = self._billed(call), inside
         with self._lock:
             while inside is not None:
-                self._replayed_inside.setdefault(inside, billed.currency)
+                self._replaying.add(inside)
+                if billed is not None:
+                    self._replayed_inside.setdefault(inside, billed.currency)
                 inside = self._above.get(inside)
+        return [] if billed is None else self.let_go(outer)
+
+    def only_replays(self, call_id: int) -> bool:
+        """Whether receipts were handed out inside of this call, and nothing was called anew."""
+        return call_id in self._replaying and call_id not in self.parents
 
     def replayed_inside(self, call_id: int) -> str | None:
         """The currency of a receipt that was handed out inside of this call; None: none was."""

@@ -36,7 +36,8 @@ class Asked:
 
     `key` is the step key; `verify` makes, of an idempotency key, the effect that asks what became
     of a call in doubt (`NOT_PAID`, or its answer), which `receipt` turns into a receipt; `request`
-    is there for a captured call. What is not `charged` for needs no budget.
+    is there for a captured call. What is not `charged` for needs no budget. What does something of
+    its `own` is in doubt by itself, whatever was called inside of it.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Asked:
     request: Request | None = None
     ceiling: Ceiling = None
     charged: bool = True
+    own: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,8 @@ def begin(scope: RunScope, asked: Asked) -> Way[Ticket]:
         scope.free(asked.key, occurrence)
         raise
     if ticket.receipt is not None:
-        scope.replays(ticket.call, parent())
+        for call_id in scope.replays(ticket.call, parent()):
+            yield from journaled(scope.journal.ledger.let_go(call_id))
     scope.at_step = asked.name
     scope.seen.begun(ticket.call)
     return ticket
@@ -96,13 +99,13 @@ def _begin(scope: RunScope, asked: Asked, occurrence: int) -> Way[Ticket]:
     asks = sum(call.rejected for call in known)
     secret = f"{scope.run.job}\0{scope.run.key}\0{asked.key}\0{occurrence}\0{asks}"
     key = f"payonce-{hashlib.sha256(secret.encode()).hexdigest()[:32]}"
-    paid = policy.standing(known)
-    if paid is None and policy.open_doubt(known, scope.parents) is not None:
+    paid, parents = policy.standing(known), () if asked.own else scope.parents
+    if paid is None and policy.open_doubt(known, parents) is not None:
         known = yield from _looked_up(scope, known)
         paid = policy.standing(known)
     if paid is not None:
         return Ticket(asked, paid, paid.answer, key)
-    doubt = policy.open_doubt(known, scope.parents)
+    doubt = policy.open_doubt(known, parents)
     if doubt is not None and asked.verify is not None:
         if (receipt := (yield from _verified(scope, asked, doubt))) is not None:
             return Ticket(asked, receipt, receipt.answer, key)
@@ -118,7 +121,7 @@ def _begin(scope: RunScope, asked: Asked, occurrence: int) -> Way[Ticket]:
         attempt=scope.attempt,
         in_doubt=asked.in_doubt,
         resamples=asked.resamples,
-        parents=scope.parents,
+        parents=parents,
         limits=scope.limits,
     )
     intent = _intent(scope, asked, occurrence, len(known) + 1, key, told)

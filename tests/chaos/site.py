@@ -193,7 +193,7 @@ class Site:
     def _the_ledger_is_the_bill(self) -> None:
         """To the nano: what was billed is settled, or may have been and is named as in doubt."""
         calls = [c for s in self.journal.runs(RunFilter()) for c in self.journal.calls(s.run.id)]
-        receipts = [c for c in calls if c.state is CallState.PAID and c.cost_nanos is not None]
+        receipts = [c for c in calls if c.state is CallState.PAID and c.cost_nanos]
         doubts = [c for c in calls if c.state in (CallState.INTENDED, CallState.IN_DOUBT)]
         bill = self.provider.bill
         told = f"{len(bill)} billed, {len(receipts)} receipts, {len(doubts)} in doubt"

@@ -276,6 +276,13 @@ def test_a_doubt_is_open_until_somebody_knows(
     assert (open_doubt([call], parents) is call) is is_open
 
 
+def test_a_step_that_calls_were_made_inside_of_is_as_certain_at_each_send() -> None:
+    """Its second send, in which these were replayed or not yet reached, is no doubt either."""
+    again = replace(CALL, id=2, send=2, attempt=2)
+    assert open_doubt([CALL, again], (1,)) is None
+    assert open_doubt([CALL, again], ()) is again
+
+
 SILENT = [replace(CALL, id=n, send=n, attempt=n) for n in (1, 2)]
 ERROR_500 = [replace(c, reason=f"{ANSWERED} 500") for c in SILENT]
 NO_COLUMN = [replace(c, reason=f"{REFUSED_BY_DATABASE}: no such column") for c in SILENT]

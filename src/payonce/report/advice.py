@@ -5,18 +5,16 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-from payonce import policy
 from payonce.model import Call, Run, RunState
 from payonce.report import text
-from payonce.report.totals import doubts
-from payonce.resolving import is_described
+from payonce.resolving import is_described, questions
 
 
 def advice(run: Run, calls: Sequence[Call], now: float) -> list[str]:
     """Sentences, the most pressing first."""
     if run.state is RunState.DONE:
         return ["Nothing: further deliveries get the recorded result, and pay nothing."]
-    words = [_to_resolve(call) for call in open_questions(calls)]
+    words = [_to_resolve(call) for call in questions(run, calls)]
     match run.state:
         case RunState.PARKED:
             return [*words, *_parked(run, bool(words))]
@@ -24,20 +22,6 @@ def advice(run: Run, calls: Sequence[Call], now: float) -> list[str]:
             return [*words, _waiting(run, now)]
         case _:
             return [_running(run, now)]
-
-
-def open_questions(calls: Sequence[Call]) -> list[Call]:
-    """The calls that only a person can decide on: no other receipt stands for their step."""
-    places: dict[tuple[str, int], list[Call]] = {}
-    for call in calls:
-        places.setdefault((call.step_key, call.occurrence), []).append(call)
-    in_doubt = {call.id for call in doubts(calls)}
-    return [
-        call
-        for call in calls
-        if (call.id in in_doubt and policy.standing(places[call.step_key, call.occurrence]) is None)
-        or (is_described(call) and not call.rejected)
-    ]
 
 
 def _to_resolve(call: Call) -> str:

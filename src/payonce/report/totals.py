@@ -6,9 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from payonce.model import Call, CallState
+from payonce.model import Call
 from payonce.money import Money
 from payonce.report import text
+from payonce.resolving import doubts
 from payonce.waking import billed
 
 
@@ -64,19 +65,6 @@ class Totals:
             "rejected": self.rejected,
             "waste": {money.currency: money.amount for money in self.waste},
         }
-
-
-def doubts(calls: Sequence[Call]) -> list[Call]:
-    """The calls in doubt that nobody has resolved yet.
-
-    A step that made captured calls of its own is as certain as those are.
-    """
-    parents = {call.parent_id for call in calls}
-    return [
-        call
-        for call in calls
-        if call.state is CallState.IN_DOUBT and call.resolution is None and call.id not in parents
-    ]
 
 
 def _sums(calls: Iterable[Call]) -> tuple[Money, ...]:
