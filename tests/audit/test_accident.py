@@ -38,7 +38,7 @@ def test_the_first_sentence_is_the_answer(unprotected: Path) -> None:
     first, *rest = out.splitlines()
     assert first.startswith("Task course-42: 21 deliveries in ")
     assert '(column "outline" of table "courses" does not exist)' in first
-    assert "63 calls paid, 60 wasted" in first
+    assert "63 calls paid, 60 wasted: about 0.01896 USD." in first
     assert any("app.log: application log" in line for line in rest)
 
 
@@ -78,6 +78,16 @@ def test_the_bill_has_the_money(kept: Told, unprotected: Path) -> None:
     assert (storm["calls"], storm["wasted_calls"]) == (63, 60)
     assert storm["cost_usd"] == story["unprotected"]["cost_usd"]
     assert storm["wasted_usd"] == story["saved_usd"]
+    assert storm["calls_without_cost"] == 0
+
+
+def test_the_usage_of_the_day_has_the_money(kept: Told, unprotected: Path) -> None:
+    """The providers' sums beside the logs give the cost of the storm, and say how they do."""
+    story = json.loads(kept.process.stdout)
+    (storm,) = audited(unprotected).storms
+    assert storm["cost_usd"] == story["unprotected"]["cost_usd"]
+    assert storm["wasted_usd"] == story["saved_usd"]
+    assert storm["cost_basis"] == "average of the provider's sums"
     assert storm["calls_without_cost"] == 0
 
 

@@ -296,16 +296,6 @@ def test_it_can_be_pasted(tmp_path: Path) -> None:
     assert any("a\\_log | LiteLLM SpendLogs | 63 |" in line for line in rest)
 
 
-def test_the_providers_sums_stand_beside_a_storm_without_money(tmp_path: Path) -> None:
-    """Where no file has a storm's cost, what the providers count for its days is told."""
-    log = _written(tmp_path / "log", "\n".join(queues.app_log(accident())))
-    page = _written(tmp_path / "page", json.dumps(_openai([700, 50], usage=True)))
-    (storm,) = audited(log, page).storms
-    assert storm["cost_usd"] is None
-    said = "openai counts for that time, of all tasks: 2 calls, 750 tokens in and 2 out"
-    assert said in storm["evidence"]
-
-
 def test_an_outage_of_many_tasks_is_told_of_in_short(tmp_path: Path) -> None:
     """Of 300 tasks that failed 200 are told of, the others counted; no address is blamed."""
     work = [

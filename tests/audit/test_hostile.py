@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import bz2
 import codecs
 import gzip
 import json
+import lzma
 import os
 import random
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,7 @@ import zstandard
 from tests.audit import queue_writers as queues
 from tests.audit import spend_writers as spend
 from tests.audit.asking import Audited, audited, told
+from tests.audit.packing import tarred, zipped
 from tests.audit.queue_writers import array, lines
 from tests.audit.work import accident
 
@@ -43,6 +47,16 @@ NO_TEXT = {
     "sqlite": (b"SQLite format 3\0" + bytes(100), "SQLite"),
     "parquet": (b"PAR1" + bytes(100), "Parquet"),
     "zip": (b"PK\x03\x04" + bytes(100), "zip"),
+    "tar": (tarred(LOG.encode()), "a tar archive"),
+    "packed tar": (gzip.compress(tarred(LOG.encode())), "a tar archive"),
+    "packed twice": (gzip.compress(bz2.compress(LOG.encode())), "packed twice"),
+    "zip, packed": (bz2.compress(zipped(a=LOG.encode())), "a zip archive"),
+    "cut bzip2": (bz2.compress(LOG.encode())[:200], "breaks off"),
+    "damaged bzip2": (b"BZh91AY" + NOISE.randbytes(500), "breaks off"),
+    "cut xz": (lzma.compress(LOG.encode())[:200], "breaks off"),
+    "damaged xz": (b"\xfd7zXZ\0" + NOISE.randbytes(500), "breaks off"),
+    "cut zip": (zipped(a=LOG.encode())[:-30], "zip"),
+    "zip of nothing": (zipped(), "a zip archive without files"),
     "prose": (b"Dear all,\nno news today.\n", "not of a format that is known"),
     "number": (b"42\n", "not of a format that is known"),
     "blank": (b"\n\n   \n", "nothing is in it"),
@@ -76,7 +90,7 @@ def test_what_is_no_file_is_named_with_its_reason(tmp_path: Path) -> None:
     names = ["folder", "missing", "link", "loop", "good", "same"]
     found = audited(*(tmp_path / name for name in names), "/dev/null")
     why = {Path(each["path"]).name: each["error"] for each in found.document["sources"]}
-    assert why["folder"] == "a directory; name the files in it"
+    assert why["folder"] == "a folder without files"
     assert why["missing"] == "there is no such file"
     assert why["link"] == "a link to nothing"
     assert "symbolic links" in why["loop"]
@@ -100,9 +114,10 @@ def test_nothing_readable_is_code_2(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     code, out, err = told(tmp_path / "file", tmp_path / "missing")
     assert code == 2
+    assert out.splitlines()[0] == "No file could be read."
     assert "file: not read: empty" in out
     assert "missing: not read: there is no such file" in out
-    assert err == "None of these files could be read.\n"
+    assert err == ""
 
 
 ENCODED = {
@@ -263,6 +278,60 @@ def test_a_pipe_is_read(tmp_path: Path) -> None:
     found = audited(pipe)
     os.waitpid(child, 0)
     assert [storm["wasted_calls"] for storm in found.storms] == [60]
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_what_is_piped_in_is_read(packed: bool) -> None:
+    """`-` is the standard input, packed or not."""
+    command = [sys.executable, "-m", "payonce", "audit", "-", "--json"]
+    given = gzip.compress(LOG.encode()) if packed else LOG.encode()
+    done = subprocess.run(command, input=given, capture_output=True, timeout=120, check=False)
+    assert (done.returncode, done.stderr) == (1, b"")
+    found = json.loads(done.stdout)
+    assert [storm["wasted_calls"] for storm in found["storms"]] == [60]
+    assert [(each["path"], each["rows"]) for each in found["sources"]] == [("-", 63)]
+
+
+def test_a_folder_is_read_with_what_is_in_it(tmp_path: Path) -> None:
+    """The files of a folder and of those below are read, hidden ones are not."""
+    (tmp_path / "logs" / "day" / ".hidden").mkdir(parents=True)
+    (tmp_path / "logs" / "day" / "rows").write_text(LOG)
+    (tmp_path / "logs" / ".rows").write_text(LOG)
+    (tmp_path / "logs" / "day" / ".hidden" / "rows").write_text(LOG)
+    found = audited(tmp_path / "logs")
+    assert [each["path"] for each in found.document["sources"]] == [
+        str(tmp_path / "logs" / "day" / "rows")
+    ]
+    assert [storm["wasted_calls"] for storm in found.storms] == [60]
+
+
+def test_what_to_map_is_proposed(tmp_path: Path) -> None:
+    """For records of no known format the line says what to give with --map; and it is right."""
+    file = tmp_path / "rows"
+    rows = [
+        {"createdAt": row["startTime"], "job": {"id": "course-42", "try": n // 3 + 1},
+         "usage": {"promptTokens": 417, "completionTokens": 53}, "costUsd": row["spend"],
+         "prompt": row["cache_key"], "error": "no such column: outline"}
+        for n, row in enumerate(ROWS)
+    ]  # fmt: skip
+    file.write_text(lines(rows))
+    why = audited(file).source(file)["error"]
+    _, _, proposed = why.partition("its fields might be --map ")
+    assert proposed == (
+        "time=createdAt,task=job.id,cost=costUsd,tokens_in=usage.promptTokens,"
+        "tokens_out=usage.completionTokens,error=error,prompt=prompt,attempt=job.try"
+    )
+    (storm,) = audited(file, "--map", proposed).storms
+    assert (storm["deliveries"], storm["calls"], storm["wasted_calls"]) == (21, 63, 60)
+
+
+def test_many_files_that_are_alike_are_told_of_in_short(tmp_path: Path) -> None:
+    """Of 30 files of one kind ten are named; one with something to say is named among them."""
+    for n in range(30):
+        (tmp_path / f"{n:02}").write_text(lines(ROWS[:2]) + ("oops\n" if n == 25 else ""))
+    out = told(tmp_path)[1]
+    assert "… and 19 more files: LiteLLM SpendLogs" in out
+    assert "skipped 1 row: no JSON, the first in line 3" in out
 
 
 def test_without_duckdb_the_install_line_is_told(

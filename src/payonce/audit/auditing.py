@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import count
 from typing import Any
 
 from payonce.audit.concentration import concentrations
@@ -13,6 +14,7 @@ from payonce.audit.rounds import prompts, repeated, storms_of_prompts
 from payonce.audit.source import Source
 from payonce.audit.store import Store, store
 from payonce.audit.storms import storms_of_tasks, storms_of_urls
+from payonce.audit.unpacking import MOST_MEMBERS, members_of
 from payonce.errors import ConfigError
 
 MEMORY_MB = 512
@@ -30,7 +32,8 @@ def audit(
     """Read files and say what of the money in them was spent for nothing.
 
     Args:
-        paths: files; what can't be read is told in the findings, and never raised.
+        paths: files, folders with files, or `-` for what is piped in; what can't be read is told
+            in the findings, and never raised.
         mapping: names in records by the field that they stand for; see `formats.mapped.FIELDS`.
         least: failed deliveries, or payments of one prompt, from which on they are a finding.
         memory_mb: MiB that DuckDB may use; beyond, it goes to disk.
@@ -39,20 +42,21 @@ def audit(
     Raises:
         ConfigError: DuckDB is not installed, or has not the memory or the disk that it needs.
     """
-    sources = [Source(number, path) for number, path in enumerate(paths)]
-    sizes = [_size(path) for path in paths]
+    sources = list(_sources(paths))
+    sizes = [_size(source) for source in sources]
     done, total = 0, sum(sizes)
     with store(memory_mb) as opened:
         reader = Reader(opened, mapping or {})
         for source, size in zip(sources, sizes, strict=True):
             begun = done
 
-            def read(at: int, path: str = source.path, begun: int = begun) -> None:
+            def read(at: int, path: str = source.name, begun: int = begun) -> None:
                 sees(path, begun + at, total)
 
             reader.read(source, read)
             done += size
-            sees(source.path, done, total)
+            sees(source.name, done, total)
+        reader.close()
         sees("Putting it together", total, total)
         return _put_together(opened, sources, least)
 
@@ -71,15 +75,44 @@ def _put_together(opened: Store, sources: list[Source], least: int) -> Findings:
         ) from exc
 
 
-def _size(path: str) -> int:
+def _files(path: str) -> list[str]:
+    """The files in a folder and below, without hidden ones; a file is itself."""
+    if not os.path.isdir(path):
+        return [path]
+    found = []
+    for folder, inner, names in os.walk(path):
+        inner[:] = [name for name in inner if not name.startswith(".")]
+        found += [os.path.join(folder, name) for name in names if not name.startswith(".")]
+    return sorted(found) or [path]
+
+
+def _sources(paths: Sequence[str]) -> Iterator[Source]:
+    """What is to be read: files, and those inside of zip archives."""
+    number = count()
+    for path in (file for given in paths for file in _files(given)):
+        members = members_of(path)
+        if members is None:
+            yield Source(next(number), path)
+            continue
+        for member in members[:MOST_MEMBERS]:
+            yield Source(next(number), path, member)
+        if not members:
+            yield Source(next(number), path, trouble="a zip archive without files")
+        if more := len(members[MOST_MEMBERS:]):
+            why = f"{more:,} more files in this archive; unpack it, and give its folder"
+            yield Source(next(number), path, trouble=why)
+
+
+def _size(source: Source) -> int:
     try:
-        return os.stat(path).st_size
+        member = source.member
+        return os.stat(source.path).st_size if member is None else member.compress_size
     except OSError:
         return 0
 
 
 def _findings(opened: Store, sources: list[Source], least: int) -> Findings:
-    paths = {source.number: source.path for source in sources}
+    paths = {source.number: source.name for source in sources}
     kinds = {source.number: source.kinds for source in sources}
     storms, left_out = storms_of_tasks(opened, least, _MOST)
     storms += storms_of_urls(opened, least, _MOST, storms)

@@ -8,14 +8,16 @@ cleaned, and noted.
 from __future__ import annotations
 
 import codecs
-import gzip
 import io
 import os
 import stat
-import zlib
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, BinaryIO, cast
+from zipfile import ZipFile, ZipInfo
+
+from payonce.audit.unpacking import ERRORS, PACKED, ZIP, opened_member, unpacked
 
 PIECE = 8 * 1024 * 1024
 """Bytes that are read at a time."""
@@ -23,17 +25,16 @@ LONGEST = 32 * 1024 * 1024
 """Characters of the longest line, or of the longest record in a document, that is read."""
 
 _HEAD = 16 * 1024
+PARQUET = b"PAR1"
 _MAGIC = (
     (b"SQLite format 3\0", "a SQLite database, not a log; `payonce runs --store` reads a journal"),
-    (b"PAR1", "a Parquet file; export JSON lines or CSV"),
-    (b"PK\x03\x04", "a zip archive; unpack it first"),
-    (b"BZh", "packed with bzip2; unpack it first"),
-    (b"\xfd7zXZ\0", "packed with xz; unpack it first"),
+    (PARQUET, "a Parquet file inside of another file; unpack it first"),
+    (ZIP, "a zip archive that is damaged, far too large, piped in or inside of another file"),
+    *((magic, "packed twice; unpack it first") for magic in PACKED),
     (b"%PDF", "a PDF"),
     (b"\x7fELF", "a program"),
     (b"\x89PNG", "a picture"),
 )
-_GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _BOMS = (
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
@@ -42,7 +43,6 @@ _BOMS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _CUT = "breaks off: its packed data is cut or damaged"
-_PACKED_ERRORS = (EOFError, gzip.BadGzipFile, zlib.error)
 
 
 class Unreadable(Exception):
@@ -52,13 +52,17 @@ class Unreadable(Exception):
 def opened(path: Path) -> BinaryIO:
     """A regular file, opened to be read; a pipe is one, too, a terminal or a device is not.
 
+    `-` is what is piped in.
+
     Raises:
         Unreadable: it is a directory, a broken link, not ours to read, empty.
     """
+    if str(path) == "-":
+        return _piped()
     try:
         found = path.stat()
         if stat.S_ISDIR(found.st_mode):
-            raise Unreadable("a directory; name the files in it")
+            raise Unreadable("a folder without files")
         if not (stat.S_ISREG(found.st_mode) or stat.S_ISFIFO(found.st_mode)):
             raise Unreadable("neither a file nor a pipe")
         if stat.S_ISREG(found.st_mode) and found.st_size == 0:
@@ -69,6 +73,42 @@ def opened(path: Path) -> BinaryIO:
         raise Unreadable("a link to nothing" if broken else "there is no such file") from exc
     except OSError as exc:
         raise Unreadable(exc.strerror or type(exc).__name__) from exc
+
+
+def opened_in(archive: ZipFile, member: ZipInfo, note: Callable[[str], None]) -> BinaryIO:
+    """A file in a zip archive, opened to be read.
+
+    Raises:
+        Unreadable: it is locked, damaged, or packed in a way that Python doesn't know.
+    """
+    try:
+        return opened_member(archive, member, note)
+    except RuntimeError as exc:
+        locked = not isinstance(exc, NotImplementedError)
+        raise Unreadable("locked with a password" if locked else "packed in a rare way") from exc
+    except (OSError, *ERRORS) as exc:
+        raise Unreadable(_CUT) from exc
+
+
+def starts_with(file: BinaryIO, magic: bytes) -> bool:
+    """Whether a file that was opened starts with these bytes; none is taken from it.
+
+    Raises:
+        Unreadable: it can't be unpacked.
+    """
+    try:
+        return cast("io.BufferedReader", file).peek(len(magic)).startswith(magic)
+    except (*ERRORS, OSError) as exc:
+        raise _broken(exc) from exc
+
+
+def _piped() -> BinaryIO:
+    try:
+        if not sys.stdin.isatty():
+            return os.fdopen(os.dup(sys.stdin.fileno()), "rb")
+    except (AttributeError, OSError, ValueError):
+        pass
+    raise Unreadable("nothing is piped in")
 
 
 def texts(
@@ -85,7 +125,7 @@ def texts(
         Unreadable: it is no text, or breaks off where its packing can't go on.
     """
     try:
-        plain = _unpacked(raw)
+        plain = unpacked(raw, note)
         head = plain.read(_HEAD)
         decode = codecs.getincrementaldecoder(_encoding(head))("replace").decode
         for data in _read(plain, head):
@@ -93,7 +133,7 @@ def texts(
             sees(_position(raw))
         if last := decode(b"", True):
             yield _clean(last, note)
-    except (*_PACKED_ERRORS, OSError) as exc:
+    except (*ERRORS, OSError) as exc:
         raise _broken(exc) from exc
     except Exception as exc:
         if type(exc).__module__.partition(".")[0] != "zstandard":
@@ -123,9 +163,8 @@ def lines_of(given: Iterable[str], note: Callable[[str], None]) -> Iterator[str]
 
 
 def _broken(exc: Exception) -> Unreadable:
-    if isinstance(exc, _PACKED_ERRORS):
-        return Unreadable(_CUT)
-    return Unreadable(getattr(exc, "strerror", None) or type(exc).__name__)
+    strerror = None if isinstance(exc, ERRORS) else getattr(exc, "strerror", None)
+    return Unreadable(strerror or _CUT)
 
 
 def _read(plain: IO[bytes], head: bytes) -> Iterator[bytes]:
@@ -141,18 +180,6 @@ def _position(raw: BinaryIO) -> int:
         return 0
 
 
-def _unpacked(raw: BinaryIO) -> IO[bytes]:
-    buffered = raw if hasattr(raw, "peek") else io.BufferedReader(cast("io.RawIOBase", raw))
-    start = buffered.peek(4)[:4]
-    if start.startswith(_GZIP):
-        return cast("IO[bytes]", gzip.GzipFile(fileobj=buffered, mode="rb"))
-    if start == _ZSTD:
-        import zstandard
-
-        return zstandard.ZstdDecompressor().stream_reader(buffered, read_across_frames=True)
-    return buffered
-
-
 def _encoding(head: bytes) -> str:
     for magic, why in _MAGIC:
         if head.startswith(magic):
@@ -165,6 +192,8 @@ def _encoding(head: bytes) -> str:
         even = head[::2].count(0)
         if even in (0, zeros):
             return "utf-16-be" if even else "utf-16-le"
+    if head[257:262] == b"ustar":
+        raise Unreadable("a tar archive; unpack it first, or give it as a zip archive")
     odd = sum(head.count(code) for code in range(32) if code not in (9, 10, 12, 13, 27))
     if odd > len(head) // 20 or (odd and "\ufffd" * 20 in head.decode("utf-8", "replace")):
         raise Unreadable("binary, not a text that is known")

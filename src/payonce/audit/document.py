@@ -11,7 +11,7 @@ from payonce.audit.wording import amount, legible, moment
 
 def findings_document(found: Findings) -> dict[str, Any]:
     """Storms, concentrations, repeated prompts, hidden retries, sources and totals."""
-    paths = {source.number: _path(source.path) for source in found.sources}
+    paths = {source.number: _path(source.name) for source in found.sources}
     return {
         "storms": [_storm(storm, paths) for storm in found.storms],
         "concentration": [
@@ -71,6 +71,11 @@ def _cost(name: str, cost: Cost | None) -> dict[str, Any]:
     return told
 
 
+def _basis(cost: Cost | None) -> str | None:
+    """Where an amount is from: the files themselves, or what was made of them."""
+    return None if cost is None or cost.nanos is None else cost.basis or "files"
+
+
 def _storm(storm: Storm, paths: dict[int, str]) -> dict[str, Any]:
     blame = storm.blame
     return {
@@ -86,6 +91,7 @@ def _storm(storm: Storm, paths: dict[int, str]) -> dict[str, Any]:
         "wasted_calls": storm.wasted,
         **_cost("cost", storm.cost),
         **_cost("wasted", storm.wasted_cost),
+        "cost_basis": _basis(storm.cost),
         "calls_without_cost": storm.cost.unknown if storm.cost else None,
         "input_tokens": storm.tokens[0],
         "output_tokens": storm.tokens[1],
@@ -104,7 +110,7 @@ def _storm(storm: Storm, paths: dict[int, str]) -> dict[str, Any]:
 
 def _source(source: Source) -> dict[str, Any]:
     return {
-        "path": _path(source.path),
+        "path": _path(source.name),
         "formats": [format_.name for format_ in source.formats],
         "rows": source.rows,
         "skipped": [

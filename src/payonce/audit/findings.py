@@ -14,11 +14,15 @@ from payonce.audit.source import Source
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What calls cost, as far as it is known: `unknown` of them have no price in any file."""
+    """What calls cost, as far as it is known: `unknown` of them have no price in any file.
+
+    `basis` is None where files have the amounts themselves; else it says where they are from.
+    """
 
     nanos: int | None
     currency: str
     unknown: int
+    basis: str | None = None
 
 
 @dataclass(slots=True)

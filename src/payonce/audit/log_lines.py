@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 _IDS = r"x-cloudtasks-taskname|approximatereceivecount|celery_task_id|x-cloudtasks-taskretrycount"
 _RAISED = (
@@ -20,12 +20,14 @@ _RAISED = (
     r"|DoesNotExist|UndefinedColumn|UndefinedTable|Refused|Unavailable)|(?:[a-z_]\w*\.)+[A-Z]\w*)"
     r"(?:: |$)"
 )
-IDS = rf"(?i){_IDS}"
-"""Where an identity may stand outside of a record's message; for DuckDB."""
+_USED = r"\b(?:prompt|input)[_ ]?tokens?"
+IDS = rf"(?i){_IDS}|{_USED}"
+"""Where an identity or a usage may stand outside of a record's message; for DuckDB."""
 TEXTS = r'"(?:textPayload|message|msg|event|log|jsonPayload)"\s*:'
 """Whether a record has a message for people; for DuckDB."""
 TELLING = (
-    rf"(?im){_IDS}|received task: |\] received|requestid: |http request: post|retrying request|"
+    rf"(?im){_IDS}|{_USED}|received task: |\] received|requestid: |"
+    r"http request: post|retrying request|"
     r"\b(?:deleted|acknowledged|acked|finished|completed|succeeded|done)\b.{0,99}[:=]|"
     r"\"(?:post|put) [^ ]+ http/|\] (?:succeeded|retry|raised|failed|rejected)|"
     r"\btask(?:[_ -]?(?:id|name))?[ =:\"']+[^ ]{1,200} ?(?:retry|attempt|try|delivery)|"
@@ -77,6 +79,16 @@ _PAID = re.compile(
     r"|invoke-with-response-stream|converse|converse-stream|ocr|moderations)/?$"
     r"|:(?:generateContent|streamGenerateContent|embedContent|batchEmbedContents|predict)$"
 )
+_TOKENS = {
+    way: re.compile(
+        rf"\b(?:{names})[_ ]?tokens?[\"']?\s*[=:]\s*[\"']?(\d{{1,12}})\b", re.IGNORECASE
+    )
+    for way, names in (("in", "prompt|input"), ("out", "completion|output"))
+}
+_MODEL = re.compile(
+    r"\bmodel(?:_name|_id)?[\"']?\s*[=:]\s*[\"']?(?P<model>[\w./:@-]{2,100})", re.IGNORECASE
+)
+_PRIVATE = re.compile(r"^[^.]+$|^[\d.]+$|:|\.(?:internal|local|svc|lan|cluster\.local)$")
 _RESENT = re.compile(r"Retrying request\b.{0,300}? in [\d.]+ seconds")
 _ERROR = re.compile(rf"{_RAISED}.*", re.MULTILINE)
 _LEVEL = re.compile(r"\b(?:ERROR|CRITICAL|FATAL)\b[\]:|/\w-]*\s+(?P<text>.+)")
@@ -88,7 +100,7 @@ _MOST = 2000
 class Event:
     """One thing that a line says.
 
-    `kind` is start, end, call, resend or error; `failed` is None where the line doesn't say;
+    `kind` is start, end, call, usage, resend or error; `failed` is None where the line doesn't say;
     `count` the number of earlier tries, or of this one with `from_one`.
     """
 
@@ -101,6 +113,8 @@ class Event:
     status: str | None = None
     url: str | None = None
     text: str | None = None
+    model: str | None = None
+    tokens: tuple[int, int] | None = None
 
 
 def moment_in(line: str) -> int | None:
@@ -146,6 +160,7 @@ def events(text: str) -> Iterator[Event]:
         yield from _call(match)
         return
     yield from _starts(text)
+    yield from _usage(text)
     if "HTTP/" in text and (match := _ANSWERED.search(text)):
         yield from _call(match) if _is_paid(match["url"]) else _end(match)
     elif "Task " in text and (match := _CELERY.search(text)):
@@ -178,6 +193,20 @@ def _starts(text: str) -> Iterator[Event]:
         yield Event("start", match["task"], "lambda")
 
 
+def _usage(text: str) -> Iterator[Event]:
+    """What an answer used, as apps log it: as fields, as JSON or as an SDK's `repr`."""
+    if "okens" not in text and "TOKENS" not in text:
+        return
+    found = [_TOKENS[way].search(text) for way in ("in", "out")]
+    if found[0] and found[1]:
+        model = _MODEL.search(text)
+        yield Event(
+            "usage",
+            model=model["model"] if model else None,
+            tokens=(int(found[0][1]), int(found[1][1])),
+        )
+
+
 def _is_paid(url: str) -> bool:
     return _PAID.search(urlsplit(url).path if "://" in url else url.partition("?")[0]) is not None
 
@@ -208,9 +237,22 @@ def _errors(text: str) -> Iterator[Event]:
         yield Event("error", text=match["text"][:_MOST])
 
 
-def host_of(url: str) -> str | None:
-    """The provider's host."""
+def provider_of(url: str) -> str | None:
+    """Who was asked: by the host; by the path where that is a private one, as a gateway's is."""
+    parts = urlsplit(url) if "://" in url else None
+    host = _host(parts)
+    if host is None or parts is None:
+        return None
+    for known in ("openai", "anthropic"):
+        if host == f"{known}.com" or host.endswith(f".{known}.com"):
+            return known
+    if not _PRIVATE.search(host):
+        return host
+    return "anthropic" if parts.path.endswith("/messages") else "openai"
+
+
+def _host(parts: SplitResult | None) -> str | None:
     try:
-        return urlsplit(url).hostname
+        return parts.hostname if parts else None
     except ValueError:
         return None

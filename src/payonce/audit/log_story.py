@@ -7,14 +7,14 @@ to none.
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from payonce.audit.log_lines import Event, events, host_of, moment_in, scope_in, task_in
+from payonce.audit.log_lines import Event, events, moment_in, provider_of, scope_in, task_in
 
-_ERRORS, _BOUND, _HELD = 4, 50_000, 2000
+_ERRORS, _BOUND, _HELD, _UNTOLD, _AT_WORK = 4, 50_000, 2000, 64, 2000
 _HTTP = ("cloud-tasks", "queue")
 _SILENT = ("cloud-tasks", "queue", "sqs")
 _NO_END = "no end was told"
@@ -53,6 +53,9 @@ class Story:
     _now: int | None = None
     _count: int = 0
     _answers: bool = False
+    _calls: bool = False
+    _untold: dict[str, deque[dict[str, Any]]] = field(default_factory=dict)
+    _waiting: int = 0
     _held: dict[str, list[_Row]] = field(default_factory=dict)
     _rows: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
@@ -73,15 +76,23 @@ class Story:
                 self._line = self._happens(event, task, trace, scope)
             else:
                 self._error(event, self._line, trace)
-        return sum(map(len, self._rows.values()))
+        return sum(map(len, self._rows.values())) - self._waiting
 
     def taken(self) -> dict[str, list[dict[str, Any]]]:
-        """Take what is known: rows of `deliveries`, `calls` and `errors`."""
+        """Take what is known: rows of `deliveries`, `calls` and `errors`; not what may grow yet."""
+        kept = {id(row) for rows in self._untold.values() for row in rows}
+        calls = self._rows.pop("calls", [])
         rows, self._rows = self._rows, {}
+        if found := [row for row in calls if id(row) not in kept]:
+            rows["calls"] = found
+        if waiting := [row for row in calls if id(row) in kept]:
+            self._rows["calls"] = waiting
+        self._waiting = len(waiting)
         return rows
 
     def end(self) -> None:
         """The log ends: what is at work still has no end, and failed if errors were told."""
+        self._untold.clear()
         for scope in list(self._held):
             self._let_go(scope, None)
         for attempt in list(self._open.values()):
@@ -95,6 +106,9 @@ class Story:
                 return
             self._close(before, True, _NO_END, at=before.seen)
         self._end_those_that_failed(event)
+        if len(self._open) >= _AT_WORK:
+            oldest = next(iter(self._open.values()))
+            self._close(oldest, oldest.errors > 0 or None, None, at=oldest.seen)
         self._count += 1
         identity = f"line:{self.source}:{self._count}"
         self._open[task] = _Attempt(
@@ -118,6 +132,10 @@ class Story:
                 row = self._call(event, attempt, trace)
                 bound = self._scopes.get(scope or "") in self._open
                 self._add("calls", row, None if bound else scope)
+                if event.kind == "call" and row["paid"]:
+                    self._await_usage(row, attempt, scope)
+            case "usage":
+                self._used(event, attempt, trace, scope)
             case "error":
                 self._error(event, attempt or self._last, trace)
             case "end" if task is not None:
@@ -172,6 +190,7 @@ class Story:
     ) -> None:
         attempt.ended, attempt.failed, attempt.status = at or self._now, failed, status
         del self._open[attempt.task]
+        self._untold.pop(attempt.id, None)
         self._last = attempt
         row = {
             name: getattr(attempt, name)
@@ -189,10 +208,35 @@ class Story:
             "task": attempt.task if attempt else None,
             "trace": trace,
             "began": self._now,
-            "provider": host_of(event.url) if event.url else None,
-            "paid": event.kind == "call" and not event.failed,
+            "provider": provider_of(event.url) if event.url else None,
+            "model": event.model,
+            "tokens_in": event.tokens[0] if event.tokens else None,
+            "tokens_out": event.tokens[1] if event.tokens else None,
+            "paid": event.kind in ("call", "usage") and not event.failed,
             "resends": 1 if event.kind == "resend" else None,
         }
+
+    def _await_usage(
+        self, row: dict[str, Any], attempt: _Attempt | None, scope: str | None
+    ) -> None:
+        self._calls = True
+        key = attempt.id if attempt else scope or ""
+        if key not in self._untold and len(self._untold) >= _AT_WORK:
+            del self._untold[next(iter(self._untold))]
+        self._untold.setdefault(key, deque(maxlen=_UNTOLD)).append(row)
+
+    def _used(
+        self, event: Event, attempt: _Attempt | None, trace: str | None, scope: str | None
+    ) -> None:
+        """A usage is that of the first call that has none yet; in a log without calls it is one."""
+        key = attempt.id if attempt else scope or ""
+        if waiting := self._untold.get(key):
+            row = waiting.popleft()
+            row["model"] = event.model
+            row["tokens_in"], row["tokens_out"] = event.tokens or (None, None)
+        elif not self._calls:
+            bound = self._scopes.get(scope or "") in self._open
+            self._add("calls", self._call(event, attempt, trace), None if bound else scope)
 
     def _error(self, event: Event, attempt: _Attempt | None, trace: str | None) -> None:
         if attempt is not None:

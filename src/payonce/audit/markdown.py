@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from payonce.audit.findings import Findings, Storm
 from payonce.audit.view import concentration_line, cost_text, headline, storm_line
-from payonce.audit.wording import clock, counted, legible
+from payonce.audit.wording import clock, counted, legible, span
 
 _MARKS = re.compile(r"([\\`*_{}\[\]<>#|~])")
 
@@ -40,13 +40,13 @@ def _lines(found: Findings) -> Iterator[str]:
     for source in found.sources:
         why = [f"{counted(n, 'row')}: {reason}" for reason, (n, _) in source.skipped.items()]
         rest = "; ".join([*([source.trouble] if source.trouble else []), *why, *source.notes])
-        yield _row(legible(source.path) or "", source.kinds, f"{source.rows:,}", rest)
+        yield _row(legible(source.name) or "", source.kinds, f"{source.rows:,}", rest)
 
 
 def _storm(storm: Storm) -> Iterator[str]:
     yield f"\n## Storm: {_text(storm.name)}\n"
     yield f"{_text(storm_line(storm))}\n"
-    yield f"- from {clock(storm.first)} to {clock(storm.last)}"
+    yield f"- {span(storm.first, storm.last)}"
     yield from (f"- {_text(line)}" for line in storm.evidence)
     if storm.blame is not None:
         yield f"- error: {_text(storm.blame.text)}"

@@ -5,13 +5,23 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
+from zipfile import ZipFile
 
-from payonce.audit.decoding import Unreadable, lines_of, opened, texts
+from payonce.audit.decoding import (
+    PARQUET,
+    Unreadable,
+    lines_of,
+    opened,
+    opened_in,
+    starts_with,
+    texts,
+)
 from payonce.audit.formats import FORMATS, app_log, mapped
 from payonce.audit.log_lines import IDS
 from payonce.audit.log_story import Story
@@ -20,12 +30,13 @@ from payonce.audit.sample import Format, Sample, sample_of
 from payonce.audit.source import Source
 from payonce.audit.store import Store
 from payonce.audit.unfolding import LISTS, unfolded
+from payonce.audit.unpacking import ERRORS
 
 _HEAD = 256 * 1024
 _BATCH = 8 * 1024 * 1024
 _FLUSH = 5000
 _COLUMN = re.compile(r'^"?[A-Za-z_@][\w .%/()@:-]*"?$')
-_UNKNOWN = "not of a format that is known; name its fields with --map"
+_UNKNOWN = "not of a format that is known"
 
 
 class Reader:
@@ -40,6 +51,7 @@ class Reader:
         self._store, self._mapping = store, mapping
         self._known: dict[tuple[int, int], str] = {}
         self._story: Story | None = None
+        self._archive: ZipFile | None = None
 
     def read(self, source: Source, sees: Callable[[int], None]) -> None:
         """Read a file; what goes wrong is said in the source, and nothing is raised.
@@ -50,6 +62,8 @@ class Reader:
         """
         import duckdb
 
+        if source.trouble is not None:
+            return
         try:
             self._read(source, sees)
         except Unreadable as exc:
@@ -59,15 +73,18 @@ class Reader:
         except duckdb.Error as exc:
             source.trouble = f"DuckDB can't read it: {str(exc).splitlines()[0][:200]}"
         if source.trouble is None and not source.used:
-            source.trouble = _UNKNOWN if source.rows else "nothing is in it"
+            source.trouble = self._unknown(source) if source.rows else "nothing is in it"
+
+    def _unknown(self, source: Source) -> str:
+        if source.proposed is None or self._mapping:
+            return _UNKNOWN
+        return f"{_UNKNOWN}; its fields might be --map {source.proposed}"
 
     def _read(self, source: Source, sees: Callable[[int], None]) -> None:
-        with opened(Path(source.path)) as file:
-            found = os.fstat(file.fileno())
-            key = (found.st_dev, found.st_ino)
-            if key in self._known:
-                raise Unreadable(f"the same file as {self._known[key]}")
-            self._known[key] = source.path
+        with self._opened(source) as file:
+            if starts_with(file, PARQUET):
+                self._parquet(source, file)
+                return
             given = texts(file, source.note, sees)
             head = ""
             for text in given:
@@ -79,6 +96,65 @@ class Reader:
                 self._pieces(source, head, chain([head], given))
             finally:
                 self._tell(source, last=True)
+
+    def _opened(self, source: Source) -> BinaryIO:
+        """A source, if it is none that was read before by another name."""
+        if source.member is not None:
+            return opened_in(self._archive_at(source.path), source.member, source.note)
+        file = opened(Path(source.path))
+        found = os.fstat(file.fileno())
+        key = (found.st_dev, found.st_ino)
+        if key in self._known:
+            file.close()
+            raise Unreadable(f"the same file as {self._known[key]}")
+        self._known[key] = source.path
+        return file
+
+    def _archive_at(self, path: str) -> ZipFile:
+        """The archive at a path, kept open for its next file."""
+        if self._archive is None or self._archive.filename != path:
+            self.close()
+            try:
+                self._archive = ZipFile(path)
+            except (OSError, *ERRORS) as exc:
+                raise Unreadable("a zip archive that changed while it was read") from exc
+        return self._archive
+
+    def close(self) -> None:
+        """Close what is kept open."""
+        if self._archive is not None:
+            self._archive.close()
+            self._archive = None
+
+    def _parquet(self, source: Source, file: BinaryIO) -> None:
+        """DuckDB reads it: under a name that has no pattern, and that no pipe stands behind."""
+        import duckdb
+
+        with tempfile.TemporaryDirectory(dir=self._store.folder) as folder:
+            place = Path(folder) / "given.parquet"
+            if source.member is None and Path(source.path).is_file():
+                place.symlink_to(Path(source.path).absolute())
+            else:
+                with place.open("wb") as copy:
+                    shutil.copyfileobj(file, copy)
+            try:
+                self._read_in(source, self._store.lines("parquet", str(place)))
+            except duckdb.Error as exc:
+                if str(place) not in str(exc):
+                    raise
+                why = str(exc).splitlines()[0].replace(str(place), "it")
+                raise Unreadable(f"a Parquet file that can't be read: {why[:200]}") from exc
+
+    def _read_in(self, source: Source, lines: Iterator[str], first: int = 1) -> None:
+        """Rows of a table, each as a line of JSON, piece by piece."""
+        self._story = Story(source.number)
+        try:
+            for piece in _batches(lines):
+                self._store.run("store", "fill", text=piece, first=first, json=True)
+                self._load(source, sample_of(piece), is_json=True)
+                first += piece.count("\n")
+        finally:
+            self._tell(source, last=True)
 
     def _pieces(self, source: Source, head: str, given: Iterable[str]) -> None:
         if is_table(head):
@@ -106,22 +182,24 @@ class Reader:
         ) as copy:
             for text in given:
                 copy.write(text)
-        try:
-            self._store.run("store", "fill_from_csv", path=copy.name)
-            for why, count, first in self._store.rows("store", "rejected"):
+
+        def rejected(rows: list[tuple[Any, ...]]) -> None:
+            for why, count, first in rows:
                 source.rows += count
-                source.skip(
-                    f"its columns don't fit ({why.lower().replace('_', ' ')})", count, first
-                )
-            rows = self._store.rows("store", "some")
+                said = why.lower().replace("_", " ")
+                source.skip(f"its columns don't fit ({said})", count, first)
+
+        try:
+            self._read_in(source, self._store.lines("csv", copy.name, "rejected", rejected), 2)
         finally:
             Path(copy.name).unlink()
-        self._load(source, sample_of("\n".join(line for (line,) in rows)), is_json=True)
 
     def _load(self, source: Source, sample: Sample, *, is_json: bool) -> None:
         """Take from a piece what the formats of this file find in it."""
         for format_ in self._formats(sample):
             source.is_of(format_)
+        if not source.formats and sample.records and source.proposed is None:
+            source.proposed = mapped.proposed(sample.records[0])
         self._store.run("store", "begin")
         for format_ in source.formats:
             if format_ is app_log.FORMAT:

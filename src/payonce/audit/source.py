@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from zipfile import ZipInfo
 
 from payonce.audit.sample import Format
 
 
 @dataclass(slots=True)
 class Source:
-    """A file: its formats, its rows, what was skipped and why, what is to be said of it.
+    """A file, or one inside of a zip archive: its formats, its rows, what is to be said of it.
 
     `skipped` has a count and the first line for each reason; `trouble` says why the file, or the
-    rest of it, was not read.
+    rest of it, was not read; `proposed` what might be given with `--map` for records of no format.
     """
 
     number: int
     path: str
+    member: ZipInfo | None = None
     formats: list[Format] = field(default_factory=list)
     rows: int = 0
     skipped: dict[str, tuple[int, int | None]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     trouble: str | None = None
+    proposed: str | None = None
+
+    @property
+    def name(self) -> str:
+        """How it is called: a file in an archive behind the archive's path."""
+        return self.path if self.member is None else f"{self.path}:{self.member.filename}"
 
     @property
     def used(self) -> bool:

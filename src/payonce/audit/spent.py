@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 from payonce.audit.findings import Cost, Storm
 from payonce.audit.store import Store
-from payonce.audit.wording import counted, legible, money
+from payonce.audit.sums import add_sums
+from payonce.audit.wording import counted, legible
 from payonce.pricing import Prices
 
 _HOW = {
@@ -15,6 +16,7 @@ _HOW = {
     "task": "by the task that they name",
     "time": "by time alone: no other task was at work then",
 }
+LISTED = "public price list"
 _USD = "USD"
 
 
@@ -36,6 +38,7 @@ class _Told(NamedTuple):
     tenant: str | None
     tokens_in: int | None
     tokens_out: int | None
+    listed: bool = False
 
 
 def add_calls(storm: Storm, store: Store, task: str) -> None:
@@ -60,28 +63,15 @@ def add_calls(storm: Storm, store: Store, task: str) -> None:
     storm.tokens = counting.tokens_in, counting.tokens_out
     storm.tenant = storm.tenant or legible(best.tenant)
     storm.sources |= {number for each in (most, best) for number in each.sources}
-    storm.cost = Cost(best.nanos, best.currency, best.unknown + most.calls - best.calls)
+    basis = LISTED if best.listed else None
+    storm.cost = Cost(best.nanos, best.currency, best.unknown + most.calls - best.calls, basis)
     storm.wasted_cost = Cost(
         best.wasted_nanos if best.wasted_nanos is not None or most.wasted else 0,
         best.currency,
         best.wasted_unknown + most.wasted - best.wasted,
+        basis,
     )
-
-
-def add_usage(storm: Storm, store: Store) -> None:
-    """Say what the providers count for the storm's time, where no file has what its calls cost."""
-    if not storm.calls or (storm.cost is not None and storm.cost.nanos is not None):
-        return
-    rows = store.rows("ask", "usage_during", first=storm.first, last=storm.last)
-    for provider, calls, tokens_in, tokens_out, nanos, currency in rows:
-        parts = [
-            counted(calls, "call") if calls else "",
-            f"{tokens_in:,} tokens in and {tokens_out or 0:,} out" if tokens_in else "",
-            money(nanos, currency) if nanos is not None else "",
-        ]
-        told = ", ".join(part for part in parts if part)
-        if told:
-            storm.evidence.append(f"{provider} counts for that time, of all tasks: {told}")
+    add_sums(storm, store, task, most.told_by)
 
 
 def _by_list(storm: Storm, store: Store, task: str, told: _Told) -> _Told:
@@ -110,6 +100,7 @@ def _by_list(storm: Storm, store: Store, task: str, told: _Told) -> _Told:
     return told._replace(
         nanos=(told.nanos or 0) + priced[0],
         wasted_nanos=(told.wasted_nanos or 0) + priced[1],
+        listed=True,
         unknown=told.unknown - priced[2],
         wasted_unknown=told.wasted_unknown - priced[3],
     )

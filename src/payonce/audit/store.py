@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -89,13 +89,27 @@ class Store:
         """All rows of a named query, for those that return few."""
         return self._execute(statements(file)[name], given).fetchall()
 
-    def stream(
-        self, file: str, name: str, size: int = 4096, **given: Any
-    ) -> Iterator[tuple[Any, ...]]:
-        """The rows of a named query, so many at a time; meanwhile nothing else may be asked."""
-        found = self._execute(statements(file)[name], given)
-        while batch := found.fetchmany(size):
-            yield from batch
+    def lines(
+        self,
+        name: str,
+        path: str,
+        after: str | None = None,
+        tells: Callable[[list[tuple[Any, ...]]], None] = lambda rows: None,
+    ) -> Iterator[str]:
+        """The rows of a file that DuckDB reads itself, some at a time, each as a line of JSON.
+
+        Args:
+            name: the statement that reads it.
+            path: the file.
+            after: another statement, asked when all is read.
+            tells: told its rows.
+        """
+        with self._connection.cursor() as cursor:
+            cursor.execute(statements("store")[name], {"path": path})
+            while batch := cursor.fetchmany(2048):
+                yield from (line for (line,) in batch)
+            if after is not None:
+                tells(cursor.execute(statements("store")[after]).fetchall())
 
     def add(self, file: str, name: str, values: Sequence[dict[str, Any]]) -> None:
         """Execute a named statement with `$rows`, the values as one JSON text."""

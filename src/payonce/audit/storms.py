@@ -7,7 +7,7 @@ from typing import Any
 from payonce.audit.blame import blame
 from payonce.audit.findings import Storm
 from payonce.audit.spacing import schedule_of, waits
-from payonce.audit.spent import add_calls, add_usage
+from payonce.audit.spent import add_calls
 from payonce.audit.store import Store
 from payonce.audit.wording import counted, legible
 from payonce.model import Kind
@@ -47,7 +47,6 @@ def _storm(store: Store, row: tuple[Any, ...]) -> Storm:
         f"{counted(deliveries, 'delivery', 'deliveries')} of one task, {failed:,} failed"
     )
     add_calls(storm, store, task)
-    add_usage(storm, store)
     _add_rest(storm)
     return storm
 
@@ -59,8 +58,12 @@ def _add_rest(storm: Storm) -> None:
         storm.unknown.append("which error it failed with")
     elif storm.blame.kind is Kind.DETERMINISTIC:
         storm.evidence.append("its error doesn't get better with repetition")
-    if storm.calls is not None and storm.cost is not None and storm.cost.nanos is None:
-        storm.unknown.append("what the calls cost")
+    unpriced = storm.calls is not None and storm.cost is not None and storm.cost.nanos is None
+    if unpriced and not any(text.startswith("what the calls to ") for text in storm.unknown):
+        storm.unknown.append(
+            "what the calls cost: a gateway's or tracer's export for that time would tell, or the "
+            "provider's usage by model"
+        )
 
 
 def storms_of_urls(store: Store, least: int, most: int, known: list[Storm]) -> list[Storm]:

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from payonce.audit.findings import Concentration, Cost, Findings, Storm
 from payonce.audit.source import Source
-from payonce.audit.wording import clock, counted, duration, legible, money, percent
+from payonce.audit.wording import counted, duration, legible, money, percent, span
 from payonce.model import Kind
 
 _MOST = 10
@@ -36,7 +36,7 @@ def findings_view(found: Findings) -> Iterator[RenderableType]:
         yield _title("Identical prompts, paid for again and again")
         for each in found.repeated[:_MOST]:
             yield _indented(
-                f"{each.print}  {each.count:,} times, {clock(each.first)} to {clock(each.last)}"
+                f"{each.print}  {each.count:,} times, {span(each.first, each.last)}"
                 + (f", task {each.task}" if each.task else "")
                 + (f", {each.schedule}" if each.schedule else "")
                 + f"; wasted: {cost_text(each.wasted_cost)}"
@@ -47,8 +47,7 @@ def findings_view(found: Findings) -> Iterator[RenderableType]:
         for resent in found.resent:
             yield _indented(f"{_name(resent.path)}: {resent.evidence}")
     yield _title("Read")
-    for source in found.sources:
-        yield from _source(source)
+    yield from _sources(found.sources)
     unknown = {each.name: each.cannot_know for source in found.read for each in source.formats}
     if unknown:
         yield _title("What such files don't have")
@@ -58,12 +57,26 @@ def findings_view(found: Findings) -> Iterator[RenderableType]:
 
 def headline(found: Findings) -> str:
     """The answer in one sentence."""
+    if not found.read:
+        return "No file could be read."
     if not found.storms:
         read = counted(len(found.read), "file")
-        return f"No retry storm in {read} ({counted(sum(s.rows for s in found.read), 'row')})."
+        told = f"No retry storm in {read} ({counted(sum(s.rows for s in found.read), 'row')})"
+        return f"{told}{''.join(f'; {each}' for each in _lesser(found))}."
     storm = found.storms[0]
     rest = f" And {counted(len(found.storms) - 1, 'more storm')}." if found.storms[1:] else ""
     return storm_line(storm) + rest
+
+
+def _lesser(found: Findings) -> Iterator[str]:
+    """What was paid for nothing without a storm, in a few words each."""
+    if found.repeated:
+        times = sum(each.count for each in found.repeated)
+        prompts = counted(len(found.repeated), "prompt")
+        yield f"but {prompts} paid for again and again, {times:,} times in all"
+    if found.resent:
+        sends = sum(each.sends for each in found.resent)
+        yield ("" if found.repeated else "but ") + counted(sends, "hidden retry", "hidden retries")
 
 
 def storm_line(storm: Storm) -> str:
@@ -89,7 +102,8 @@ def cost_text(cost: Cost | None) -> str:
     if cost is None or cost.nanos is None:
         return "an unknown amount"
     more = f" and {counted(cost.unknown, 'call')} of unknown cost" if cost.unknown else ""
-    return money(cost.nanos, cost.currency) + more
+    about = "about " if cost.basis else ""
+    return about + money(cost.nanos, cost.currency) + more
 
 
 def concentration_line(each: Concentration) -> str:
@@ -105,7 +119,7 @@ def concentration_line(each: Concentration) -> str:
 def _storm(storm: Storm) -> Iterator[RenderableType]:
     yield Text(f"Storm: {storm.key} {storm.name}", style="bold")
     lines = [
-        f"{clock(storm.first)} to {clock(storm.last)}",
+        span(storm.first, storm.last),
         *storm.evidence,
         *([f"cost: {cost_text(storm.cost)}"] if storm.calls else []),
         *([f"error: {storm.blame.text}"] if storm.blame else []),
@@ -121,11 +135,25 @@ def _storm(storm: Storm) -> Iterator[RenderableType]:
         yield _indented("with payonce: one attempt, then parked; the other deliveries pay nothing")
 
 
+def _sources(sources: list[Source]) -> Iterator[RenderableType]:
+    """Each file; of many that are alike some, and how many more there are."""
+    alike: dict[str, int] = {}
+    for source in sources:
+        like = source.kinds if source.used else f"not read: {source.trouble}"
+        clean = not source.used or not (source.skipped or source.notes or source.trouble)
+        alike[like] = alike.get(like, 0) + clean
+        if not clean or alike[like] <= _MOST:
+            yield from _source(source)
+    for like, count in alike.items():
+        if count > _MOST:
+            yield _indented(f"… and {counted(count - _MOST, 'more file')}: {like}", "dim")
+
+
 def _source(source: Source) -> Iterator[RenderableType]:
     if source.trouble is not None and not source.used:
-        yield _indented(f"{_name(source.path)}: not read: {source.trouble}", "yellow")
+        yield _indented(f"{_name(source.name)}: not read: {source.trouble}", "yellow")
         return
-    yield _indented(f"{_name(source.path)}: {source.kinds}, {counted(source.rows, 'row')}")
+    yield _indented(f"{_name(source.name)}: {source.kinds}, {counted(source.rows, 'row')}")
     for why, (count, first) in source.skipped.items():
         where = f", the first in line {first:,}" if first else ""
         yield _indented(f"  skipped {counted(count, 'row')}: {why}{where}", "yellow")

@@ -41,6 +41,15 @@ def clock(us: int | None) -> str:
     return (moment(us) or "an unknown time").replace("T", " ").replace("+00:00", " UTC")
 
 
+def span(first: int, last: int) -> str:
+    """From when to when, in as few words as that needs."""
+    begun, ended = clock(first), clock(last)
+    if begun == ended:
+        return begun
+    same_day = begun[:11] == ended[:11]
+    return f"{begun.removesuffix(' UTC')} to {ended[11:] if same_day else ended}"
+
+
 def duration(us: float) -> str:
     """A length of time in the unit that reads best."""
     seconds = us / 1e6

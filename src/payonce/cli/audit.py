@@ -52,18 +52,20 @@ def audit(
 ) -> None:
     """Find out, from files that you already have, what was paid for nothing.
 
-    FILES are exports and logs, plain or gzipped, recognised by what is in them: OpenAI and
-    Anthropic usage and costs, LiteLLM SpendLogs, Langfuse traces, OpenTelemetry spans, Cloud Run
-    and Cloud Tasks logs, Celery and SQS log lines, other JSON lines and CSV with --map. No journal
-    is needed, nothing is sent anywhere. What a file can't tell is said. Needs payonce[audit].
+    FILES are exports and logs, folders of them, or - for what is piped in; plain or packed,
+    recognised by what is in them: OpenAI and Anthropic usage and costs, LiteLLM SpendLogs,
+    Langfuse traces, OpenTelemetry spans, Cloud Run and Cloud Tasks logs, Celery and SQS log lines,
+    other JSON lines, CSV and Parquet with --map. No journal is needed, nothing is sent anywhere.
+    What a file can't tell is said. Needs payonce[audit].
 
     The exit code is 0 if there is no storm and no waste, 1 if there is, 2 if no file can be read.
 
     \b
     Examples:
       payonce audit usage.json spendlogs.jsonl task_operations_log.json
-      payonce audit logs/* --json | jq '.storms[] | {task, wasted_calls}'
-      payonce audit logs/* --markdown > post-mortem.md
+      zcat app.log.*.gz | payonce audit - spendlogs.parquet
+      payonce audit logs/ --json | jq '.storms[] | {task, wasted_calls}'
+      payonce audit logs/ --markdown > post-mortem.md
       payonce audit calls.csv --map time=ts,task=job_id,cost=usd,prompt=prompt
     """
     from payonce.audit.auditing import audit as audited
@@ -89,7 +91,6 @@ def audit(
     else:
         print_view(findings_view(found))
     if not found.read:
-        click.echo("None of these files could be read.", err=True)
         context.exit(_NOTHING)
     context.exit(_FOUND if found.wasteful else 0)
 

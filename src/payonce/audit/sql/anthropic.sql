@@ -17,7 +17,9 @@ SELECT $source, 'anthropic', starts, ends, filled(v[1]), whole(v[2]),
        CASE WHEN v[3] IS NOT NULL
             THEN coalesce(whole(v[3]), 0) + coalesce(whole(v[4]), 0) + coalesce(whole(v[5]), 0)
                  + coalesce(whole(v[6]), 0) END,
-       whole(v[7]), cents(v[8]), CASE WHEN cents(v[8]) IS NOT NULL THEN currency_of(v[9]) END
+       whole(v[7]), whole(v[4]), coalesce(whole(v[5]), 0) + coalesce(whole(v[6]), 0), cents(v[8]),
+       CASE WHEN cents(v[8]) IS NOT NULL THEN currency_of(v[9]) END,
+       CASE WHEN v[8] IS NULL THEN 'usage' ELSE 'cost' END
 FROM (SELECT starts, ends,
              r ->> ['$.model', '$.requests', '$.uncached_input_tokens', '$.cache_read_input_tokens',
                     '$.cache_creation.ephemeral_1h_input_tokens',
@@ -26,5 +28,5 @@ FROM (SELECT starts, ends,
       FROM (SELECT starts, ends, unnest(from_json(results, '["JSON"]')) AS r
             FROM staged WHERE why IS NULL))
 UNION ALL
-SELECT $source, 'anthropic', starts, ends, NULL, NULL, 0, 0, NULL, NULL
+SELECT $source, 'anthropic', starts, ends, NULL, NULL, 0, 0, NULL, NULL, NULL, NULL, NULL
 FROM staged WHERE why IS NULL AND json_array_length(results) = 0;

@@ -41,11 +41,11 @@ FROM (SELECT unnest(from_json($rows, '[{"source":"INTEGER","id":"VARCHAR","task"
 -- name: calls
 -- Calls that lines of a log told of, each with its delivery where it is clear which.
 INSERT INTO calls
-SELECT r.source, 'lines', r.id, r.delivery, r.task, r.trace, r.began, r.provider, NULL, r.paid, NULL, NULL,
-       NULL, NULL, NULL, NULL, r.resends
+SELECT r.source, 'lines', r.id, r.delivery, r.task, r.trace, r.began, r.provider, r.model, r.paid,
+       NULL, NULL, r.tokens_in, r.tokens_out, NULL, NULL, r.resends
 FROM (SELECT unnest(from_json($rows, '[{"source":"INTEGER","id":"VARCHAR","delivery":"VARCHAR",
-  "task":"VARCHAR","trace":"VARCHAR","began":"BIGINT","provider":"VARCHAR","paid":"BOOLEAN",
-  "resends":"BIGINT"}]')) AS r);
+  "task":"VARCHAR","trace":"VARCHAR","began":"BIGINT","provider":"VARCHAR","model":"VARCHAR",
+  "paid":"BOOLEAN","tokens_in":"BIGINT","tokens_out":"BIGINT","resends":"BIGINT"}]')) AS r);
 
 -- name: errors
 -- What went wrong by lines of a log.

@@ -39,11 +39,27 @@ WHERE p.paid AND p.nanos IS NULL AND p.told_by = $told_by AND p.model IS NOT NUL
   AND p.tokens_in IS NOT NULL AND p.tokens_out IS NOT NULL AND p.began IS NOT NULL
 GROUP BY ALL ORDER BY ALL LIMIT 2000;
 
--- name: usage_during
+-- name: sums_during
 -- What the providers count for the days or hours in which a task was delivered.
-SELECT provider, sum(requests)::BIGINT, sum(tokens_in)::BIGINT, sum(tokens_out)::BIGINT,
-       sum(nanos)::BIGINT, currency
-FROM buckets WHERE starts <= $last AND ends > $first GROUP BY ALL ORDER BY ALL;
+SELECT provider, model, sum(requests)::BIGINT, sum(tokens_in)::BIGINT, sum(tokens_out)::BIGINT,
+       sum(cached)::BIGINT, sum(written)::BIGINT, sum(nanos)::BIGINT, currency, min(starts), max(ends)
+FROM buckets WHERE starts <= $last AND ends > $first AND what IS NOT NULL
+GROUP BY provider, model, currency ORDER BY ALL;
+
+-- name: providers_of
+-- The calls of a task by provider, as told by one, and those of them that were wasted.
+SELECT p.provider, count(*), count(*) FILTER (NOT d.useful)
+FROM placed AS p JOIN (
+  SELECT d.id, coalesce(d.id = o.useful, false) AS useful FROM deliveries AS d
+  JOIN outcomes AS o ON o.task = d.task AND o.told_by = d.told_by WHERE d.task = $task) AS d
+  ON d.id = p.delivery
+WHERE p.paid AND p.nanos IS NULL AND p.told_by = $told_by GROUP BY p.provider ORDER BY ALL;
+
+-- name: calls_during
+-- All calls to a provider that are told of for a time, by the kind of file that has the most.
+SELECT max(n) FROM (SELECT count(*) AS n FROM placed
+                    WHERE paid AND provider = $provider AND began >= $first AND began < $last
+                    GROUP BY told_by);
 
 -- name: times_of
 -- When the deliveries of a task began and ended, as told of over the longest time.

@@ -11,6 +11,17 @@ DELETE FROM deliveries WHERE told_by != 'lines' AND rowid NOT IN (
   SELECT min(rowid) FROM deliveries
   GROUP BY told_by, queue, task, number, trace, url, began);
 
+-- name: buckets_told_twice
+-- Exports of the same sums, given twice or grouped in two ways: the one with the most rows is kept.
+DELETE FROM buckets WHERE (source, provider, starts, ends, what) IN (
+  SELECT (source, provider, starts, ends, what)
+  FROM (SELECT source, provider, starts, ends, what,
+               row_number() OVER (PARTITION BY provider, starts, ends, what, sum(requests),
+                                               sum(tokens_in), sum(tokens_out), sum(nanos), currency
+                                  ORDER BY count(*) DESC, source) AS place
+        FROM buckets GROUP BY source, provider, starts, ends, what, currency)
+  WHERE place > 1);
+
 -- name: ends_of_traces
 -- A trace ends with the last that it tells of.
 UPDATE deliveries SET ended = e.ended

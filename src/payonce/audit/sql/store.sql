@@ -36,6 +36,21 @@ CREATE MACRO failed_status(t) AS
        WHEN try_cast(t AS INTEGER) IS NOT NULL THEN true END;
 CREATE MACRO last_part(t) AS
   CASE WHEN contains(t, '/tasks/') THEN regexp_extract(t, '/tasks/(.+)$', 1) ELSE t END;
+CREATE MACRO object_in(line, path) AS
+  CASE WHEN starts_with(line ->> path, '{') AND json_valid(line ->> path)
+       THEN (line ->> path)::JSON ELSE line -> path END;
+CREATE MACRO with_objects(line) AS
+  CASE WHEN contains(line, '"usage_details":"{') OR contains(line, '"usageDetails":"{')
+         OR contains(line, '"cost_details":"{') OR contains(line, '"costDetails":"{')
+         OR contains(line, '"usage":"{') 
+         OR (contains(line, '"metadata":"{') AND NOT contains(line, '"spend"'))
+       THEN json_merge_patch(line, json_object(
+         'usage_details', object_in(line, '$.usage_details'),
+         'usageDetails', object_in(line, '$.usageDetails'),
+         'cost_details', object_in(line, '$.cost_details'),
+         'costDetails', object_in(line, '$.costDetails'),
+         'usage', object_in(line, '$.usage'),
+         'metadata', object_in(line, '$.metadata')))::VARCHAR ELSE line END;
 
 -- name: tables
 -- What the formats fill: deliveries of tasks, calls that cost, errors, sums by period. What tells of
@@ -52,7 +67,8 @@ CREATE TABLE errors (
   source INTEGER, delivery VARCHAR, task VARCHAR, trace VARCHAR, began BIGINT, text VARCHAR);
 CREATE TABLE buckets (
   source INTEGER, provider VARCHAR, starts BIGINT, ends BIGINT, model VARCHAR,
-  requests BIGINT, tokens_in BIGINT, tokens_out BIGINT, nanos BIGINT, currency VARCHAR);
+  requests BIGINT, tokens_in BIGINT, tokens_out BIGINT, cached BIGINT, written BIGINT, nanos BIGINT,
+  currency VARCHAR, what VARCHAR);
 CREATE TABLE spans (
   source INTEGER, trace VARCHAR, span VARCHAR, parent VARCHAR, began BIGINT, ended BIGINT,
   name VARCHAR, attributes VARCHAR, failed BOOLEAN, message VARCHAR, tenant VARCHAR,
@@ -70,22 +86,21 @@ FROM (SELECT unnest(range(1, len(l) + 1)) + $first - 1 AS n, unnest(l) AS line
       FROM (SELECT string_split($text, chr(10)) AS l))
 WHERE trim(line) != '';
 
--- name: fill_from_csv
+-- name: csv
 -- A table of text, each row as a line of JSON.
-CREATE OR REPLACE TEMP TABLE incoming AS
-SELECT row_number() OVER () + 1 AS n, to_json(t)::VARCHAR AS line, true AS is_json
+SELECT with_objects(to_json(t)::VARCHAR)
 FROM read_csv($path, all_varchar = true, header = true, quote = '"', escape = '"',
                ignore_errors = true, store_rejects = true,
               null_padding = false, strict_mode = false, max_line_size = 33554432,
               buffer_size = 67108864, sample_size = 2000) AS t;
 
+-- name: parquet
+-- A table of typed columns, each row as a line of JSON.
+SELECT with_objects(to_json(t)::VARCHAR) FROM read_parquet($path) AS t;
+
 -- name: rejected
 -- Rows of a table that its columns don't fit.
 SELECT error_type::VARCHAR, count(DISTINCT line), min(line) FROM reject_errors GROUP BY 1;
-
--- name: some
--- The first rows, to recognise their format by.
-SELECT line FROM incoming ORDER BY n LIMIT 100;
 
 -- name: begin
 -- A new piece: no format has looked at it yet.
