@@ -20,7 +20,7 @@ test: ## Run all tests but the heavy ones, docs and their code blocks included
 
 .PHONY: heavy
 heavy: ## Run the heavy tests (finding none is no failure)
-	$(BIN)/python -m pytest -m heavy || test $$? -eq 5
+	$(BIN)/python -m pytest -m heavy --dist=load || test $$? -eq 5
 
 .PHONY: exam
 exam: ## Take the exam of the journals, on SQLite and PostgreSQL
@@ -30,12 +30,12 @@ SEEDS ?= 1 2 3
 RUNS ?= 500
 .PHONY: chaos
 chaos: ## Attack workers for long: make chaos SEEDS="1 2 3" RUNS=500
-	CHAOS_SEEDS="$(SEEDS)" CHAOS_RUNS="$(RUNS)" $(BIN)/python -m pytest -s -m "heavy or not heavy" \
+	CHAOS_SEEDS="$(SEEDS)" CHAOS_RUNS="$(RUNS)" $(BIN)/python -m pytest -n 0 -s -m "heavy or not heavy" \
 		-o faulthandler_timeout=3600 tests/chaos tests/machine
 
 .PHONY: capture
 capture: ## Run all SDKs in environments of their own, kept in ~/.cache (takes minutes)
-	$(BIN)/python -m pytest -m capture -o faulthandler_timeout=600 tests/capture/sdks
+	$(BIN)/python -m pytest -n 0 -m capture -o faulthandler_timeout=600 tests/capture/sdks
 	$(BIN)/python -m tests.capture.sdks.page
 
 .PHONY: docs
@@ -63,7 +63,7 @@ layers: ## Check that no module imports a layer above its own
 .PHONY: coverage
 coverage: ## Run the tests and show which lines and branches none of them reached
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage run -m pytest -n 0
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
