@@ -193,7 +193,7 @@ def of_stop(stop: Stop) -> Diagnosis:
     )
     return Diagnosis(
         kind=Kind.TRANSIENT if passing else Kind.DETERMINISTIC,
-        reason=f"{stop.what}. {stop.todo}",
+        reason=f"{stop.what}. {stop.todo.removesuffix('.')}",
         evidence=type(stop).__name__,
         fingerprint=f"{type(stop).__name__}:{stop.what}",
         wakes_on=_MENDS.get(type(stop), ()),
@@ -204,7 +204,7 @@ def _of_budget(stop: BudgetReached) -> Diagnosis:
     balance = stop.balance
     return Diagnosis(
         kind=Kind.THROTTLED if stop.waits else Kind.DETERMINISTIC,
-        reason=f"{stop.what}. {stop.todo}",
+        reason=f"{stop.what}. {stop.todo.removesuffix('.')}",
         evidence=type(stop).__name__,
         fingerprint=budget.fingerprint(
             Budget(balance.scope, stop.rule, balance.per, None, balance.currency)
@@ -262,6 +262,9 @@ def _from(probe_in: float) -> str:
 
 
 def _time(seconds: float) -> str:
-    return (
-        "now" if seconds < 1 else f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
-    )
+    if seconds < 1:
+        return "now"
+    for unit, size, least in (("d", 86_400, 172_800), ("h", 3_600, 7_200), ("min", 60, 90)):
+        if seconds >= least:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"

@@ -184,6 +184,11 @@ def test_runs_that_one_limit_has_parked_are_one_cause(bill: Path) -> None:
     ("words", "code", "said"),
     [
         (("set", "5"), 2, 'reads like "0.02 USD"'),
+        (("set", "$5"), 2, 'reads like "0.02 USD"'),
+        (("set", "-5 USD"), 2, "a limit can't be less than nothing; to stop all spending: '0 USD'"),
+        (("set", "--", "-5 USD"), 2, 'reads like "0.02 USD"'),
+        (("set", "5 USD", "--tenent", "a"), 2, "No such option '--tenent'"),
+        (("set",), 2, "Missing argument 'AMOUNT'"),
         (("set", "5 USD", "--tenant", "a", "--job", "b"), 2, "Name one"),
         (("set", "5 USD", "--per", "week"), 2, "week"),
         (("--store", "sqlite:///other.db", "set", "5 USD"), 2, "Write --store after set"),
@@ -199,6 +204,31 @@ def test_what_can_not_be_meant_is_refused(
     result = payonce("budget", *words)
     assert (result.exit_code, said in result.stderr) == (code, True)
     assert {row["source"] for row in payonce_json("budget")} == {"code"}
+
+
+def test_an_amount_needs_no_quotes(bill: Path) -> None:
+    """Its two words are one amount."""
+    _deliver("other", 1)
+    assert payonce("budget", "set", "5", "USD", "--tenant", "acme").exit_code == 0
+    [row] = payonce_json("budget", "list")
+    assert (row["name"], row["limit"], row["source"]) == ("acme", "5.00", "person")
+
+
+def test_what_was_cleared_is_not_taken_for_the_code(bill: Path) -> None:
+    """The code's limit is not known until it is read, or a call is held for it; runs may go on."""
+    _deliver("other", 1)
+    tenant = ("--tenant", "acme", "--per", "month")
+    payonce("budget", "set", "1 USD", *tenant)
+    _deliver("order", 1, "acme", 2)
+    told = payonce("budget", "clear", *tenant).stdout
+    assert "(before: 1.00 USD, by hand)" in told
+    assert "1 parked run may go on (order:1)" in told
+    rows = {(row["scope"], row["per"]): row for row in payonce_json("budget")}
+    month = rows["tenant", "month"]
+    assert (month["source"], month["limit"], month["left"]) == ("code", None, None)
+    assert "see --app" in payonce("budget").stdout
+    told = payonce("budget", "clear", *tenant).stdout
+    assert told == "There is nothing to clear: nobody has set or lifted it.\n"
 
 
 def test_a_run_key_that_two_jobs_have_needs_the_job(bill: Path) -> None:

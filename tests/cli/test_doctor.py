@@ -72,12 +72,15 @@ def test_spill_files_are_counted(shop: Shop) -> None:
 
 
 def test_layers_multiply() -> None:
-    """Given a queue of 21 deliveries and an SDK of 3 sends, up to 63 sends are told."""
+    """Given a queue of 21 deliveries and an SDK of 3 sends, 63 are told: once for all such."""
     openai = next(sdk for sdk in SDKS if sdk.name == "openai")
     httpx = next(sdk for sdk in SDKS if sdk.name == "httpx")
-    queues = [(q, "1") for q in QUEUES if q.name in ("dramatiq", "temporalio")]
-    health = Health("3", "3", "0", JournalHealth("-"), [(openai, "1"), (httpx, "1")], queues)
+    cohere = next(sdk for sdk in SDKS if sdk.name == "cohere")
+    queues = [(q, "1") for q in QUEUES if q.name in ("dramatiq", "huey", "rq", "temporalio")]
+    sdks = [(openai, "1"), (httpx, "1"), (cohere, "1")]
+    health = Health("3", "3", "0", JournalHealth("-"), sdks, queues)
     assert layers(health)[:-1] == [
-        "dramatiq × openai: 21 deliveries × 3 sends = up to 63 sends of one call.",
-        "temporalio × openai: no limit, 3 sends for each delivery.",
+        "dramatiq × openai or cohere: 21 deliveries × 3 sends = up to 63 sends of one call.",
+        "huey or rq × openai or cohere: 1 delivery × 3 sends = up to 3 sends of one call.",
+        "temporalio × openai or cohere: no limit, 3 sends for each delivery.",
     ]

@@ -49,6 +49,22 @@ def test_a_run_in_the_same_world_is_left_alone(shop: Shop) -> None:
     assert len(payonce_json("show", "course:1")["attempts"]) == 1
 
 
+def test_a_dry_run_says_so_too(shop: Shop) -> None:
+    """What would be left alone, and how to insist."""
+    shop.deliver("course", 1, "acme")
+    result = payonce("wake", "shop:app", "--dry-run")
+    assert result.stdout == "There is nothing to wake.\n"
+    assert "1 parked run still waits for the world to change" in result.stderr
+
+
+def test_a_run_that_is_done_is_told_as_done(shop: Shop) -> None:
+    """Given its key, when somebody was quicker."""
+    shop.migrate()
+    shop.deliver("course", 1, "acme")
+    result = payonce("wake", "shop:app", "course:1")
+    assert (result.exit_code, result.stderr) == (0, "course:1: done already\n")
+
+
 def test_force_calls_it_all_the_same(shop: Shop) -> None:
     """`--force` makes one more attempt, which pays nothing and parks again: code 3."""
     shop.deliver("course", 1, "acme")

@@ -109,8 +109,8 @@ def test_it_waits_no_longer_than_it_is_told(site: Path, on_sqlite: Place) -> Non
 def _answers(app: Payonce, *, details: bool) -> list[tuple[int, Any]]:
     """What a probe is answered over ASGI and over WSGI."""
     api = Starlette()
-    api.mount("/ready", ReadinessASGI(app, details=details))
-    with TestClient(api) as client:
+    api.add_route("/ready", ReadinessASGI(app, details=details))
+    with TestClient(api, follow_redirects=False) as client:
         asgi = client.get("/ready")
     web = DispatcherMiddleware(Flask("web"), {"/ready": ReadinessWSGI(app, details=details)})
     wsgi = Client(web).get("/ready")
@@ -132,3 +132,13 @@ def test_a_probe_is_answered(app: Payonce, on_sqlite: Place) -> None:
         assert "no such column: later" in need["defects"][0]
     on_sqlite.do("ALTER TABLE courses ADD COLUMN later TEXT")
     assert _answers(app, details=False) == [(200, {"ready": True})] * 2
+
+
+def test_a_probe_that_looks_at_nothing_says_so(
+    app: Payonce, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Without any needs= it answers that all is ready, and the log tells what that is worth."""
+    check = ReadinessWSGI(app)
+    for _ in range(2):
+        assert Client(check).get("/").json == {"ready": True}
+    assert caplog.text.count("a readiness check looks at nothing") == 1

@@ -14,7 +14,7 @@ from wsgiref.validate import validator
 import pytest
 
 from payonce.delivery import current
-from payonce.errors import ConfigError
+from payonce.errors import ConfigError, KeyReused
 from payonce.model import Verdict
 from payonce.queues import asgi, wsgi
 
@@ -200,6 +200,21 @@ def test_a_failure_beside_the_job_is_logged(caplog: pytest.LogCaptureFixture) ->
 
     assert connected(inner)[0]["status"] == 204
     assert "the handler's own" in caplog.text
+
+
+def test_a_reused_key_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """The queue is told to stop, so that nobody else would hear of it."""
+
+    async def inner(scope: Any, receive: Any, send: Any) -> None:
+        raise KeyReused("job", "course:42", ("tenant",))
+
+    def handler(environ: Any, start_response: Any) -> Any:
+        raise KeyReused("job", "course:43", ("tenant",))
+
+    assert connected(inner)[0]["status"] == 204
+    assert called(handler)[0][0][0].startswith("204")
+    assert "'course:42'" in caplog.text
+    assert "'course:43'" in caplog.text
 
 
 def environ(content: bytes = b"", **more: str) -> dict[str, Any]:

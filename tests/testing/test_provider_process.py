@@ -106,6 +106,7 @@ def test_command_line(bill: Path) -> None:
         process.terminate()
         assert process.wait(20) == 0
     assert ready["pid"] == process.pid
+    assert ready["environ"]["OPENAI_BASE_URL"] == f"{ready['url']}/v1"
     assert caught.value.response.headers["retry-after"] == "7"
     assert [call.label for call in read_bill(bill)] == ["outline"]
 

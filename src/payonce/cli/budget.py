@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -12,16 +13,40 @@ from payonce.errors import RunNotFound
 
 if TYPE_CHECKING:
     from payonce.journal.protocol import Journal
+    from payonce.model import Run
     from payonce.money import Budget
 
 F = TypeVar("F", bound=Callable[..., Any])
 _PERIODS = ("total", "day", "month")
 
 
+class _Amount(click.Command):
+    """A command whose first word is an amount, which a minus makes no option of."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the words; a negative amount is told as what it is."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as exc:
+            if re.match(r"-+\.?\d", exc.option_name) is None:
+                raise
+            raise _bad("a limit can't be less than nothing; to stop all spending: '0 USD'") from exc
+
+
+def _bad(told: str) -> click.BadParameter:
+    return click.BadParameter(told, param_hint="AMOUNT")
+
+
+def _listing(function: F) -> F:
+    """The options of what lists."""
+    app = click.option(
+        "--app", "target", metavar="TARGET", help="List this app's, too: module:attribute."
+    )
+    return app(store_option(json_option(function)))
+
+
 @click.group(invoke_without_command=True)
-@click.option("--app", "target", metavar="TARGET", help="List this app's, too: module:attribute.")
-@store_option
-@json_option
+@_listing
 @click.pass_context
 def budget(context: click.Context, target: str | None, store: str, as_json: bool) -> None:
     """List budgets, and what is used of them now; set, lift or clear one.
@@ -41,6 +66,22 @@ def budget(context: click.Context, target: str | None, store: str, as_json: bool
     if context.invoked_subcommand is not None:
         _refuse_lost_options(context)
         return
+    _list(target, store, as_json=as_json)
+
+
+@budget.command("list")
+@_listing
+def list_(target: str | None, store: str, as_json: bool) -> None:
+    """List budgets, as payonce budget does without a command.
+
+    \b
+    Examples:
+      payonce budget list --app shop.jobs:app
+    """
+    _list(target, store, as_json=as_json)
+
+
+def _list(target: str | None, store: str, *, as_json: bool) -> None:
     from payonce.cli.printing import print_json, print_view
     from payonce.report.budgets import budget_row, budgets_table, lines
 
@@ -95,12 +136,13 @@ def _whose(function: F) -> F:
     return function
 
 
-@budget.command("set")
-@click.argument("amount")
+@budget.command("set", cls=_Amount, short_help="Say how much may be spent.")
+@click.argument("words", nargs=-1, required=True, metavar="AMOUNT")
 @_whose
-def set_(amount: str, store: str, as_json: bool, **whose: str | None) -> None:
+def set_(words: tuple[str, ...], store: str, as_json: bool, **whose: str | None) -> None:
     """Say how much may be spent, over what the code says; without an option, by all together.
 
+    AMOUNT has its currency, quoted or not: '50 USD'.
     Running processes know it at their next call. What was held or paid stays as it is.
 
     \b
@@ -112,9 +154,9 @@ def set_(amount: str, store: str, as_json: bool, **whose: str | None) -> None:
     from payonce.money import Money
 
     try:
-        money = Money.parse(amount)
+        money = Money.parse(" ".join(words))
     except ValueError as exc:
-        raise click.BadParameter(str(exc), param_hint="AMOUNT") from exc
+        raise _bad(str(exc)) from exc
     _say(money, money.currency, store, as_json=as_json, whose=whose)
 
 
@@ -158,24 +200,18 @@ def _say(
     whose: dict[str, str | None],
     cleared: bool = False,
 ) -> None:
-    from payonce import budget as budgets
     from payonce.cli.printing import print_json
-    from payonce.model import RunState, WakesOn
-    from payonce.report.budgets import budget_row, freed, line_of, said
-    from payonce.waking import unfinished
+    from payonce.report.budgets import budget_row, freed, line_of, of_people, said
 
     journal = journal_of(store)
     asked = _asked(journal, limit, currency, **whose)
-    before = line_of(journal, asked)
-    journal.ledger.set_budget(asked, cleared=cleared).now()
+    before, own = line_of(journal, asked), of_people(journal, asked)
+    if not cleared:
+        journal.ledger.set_budget(asked).now()
+    elif own is not None:
+        journal.ledger.set_budget(own, cleared=True).now()
     now = line_of(journal, asked)
-    runs = [
-        run
-        for run in unfinished(journal)
-        if run.state is RunState.PARKED
-        and WakesOn.BUDGET in run.wakes_on
-        and budgets.concerns(asked, run)
-    ]
+    runs = _waiting(journal, asked)
     if as_json:
         print_json(
             {
@@ -184,9 +220,26 @@ def _say(
                 "runs": [{"job": run.job, "key": run.key} for run in runs],
             }
         )
+    elif cleared and own is None:
+        click.echo("There is nothing to clear: nobody has set or lifted it.")
     else:
         click.echo(said(before, now, asked))
         click.echo(freed(now, runs))
+
+
+def _waiting(journal: Journal, asked: Budget) -> list[Run]:
+    """The runs that a limit on this may have parked."""
+    from payonce import budget as budgets
+    from payonce.model import RunState, WakesOn
+    from payonce.waking import unfinished
+
+    return [
+        run
+        for run in unfinished(journal)
+        if run.state is RunState.PARKED
+        and WakesOn.BUDGET in run.wakes_on
+        and budgets.concerns(asked, run)
+    ]
 
 
 def _asked(

@@ -56,7 +56,7 @@ def parked(target: str | None, job: str | None, limit: int, store: str, as_json:
     else:
         print_view(parked_tables(found, look, journal.now()))
         if len(found) == limit:
-            click.echo(f"These are the last {limit}; --limit shows more.", err=True)
+            click.echo(f"Only the last {limit} listed; --limit shows more.", err=True)
 
 
 def _last_look(journal: Journal) -> Callable[[Run], Look | None]:

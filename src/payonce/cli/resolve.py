@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from payonce.cli.options import journal_of, json_option, store_option
+from payonce.model import RunState
 
 if TYPE_CHECKING:
     from payonce.journal.protocol import Resolution
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 _DONE = {
     "happened": "happened: its answer is recorded, and it is not made again",
-    "did_not_happen": "did not happen: it may be made again, and is no longer in doubt",
+    "did_not_happen": "did not happen and is no longer in doubt: it may be made again",
     "pay_again": "may be paid again: what it cost before stays in the journal",
 }
 
@@ -97,8 +98,10 @@ def _sentence(done: Resolved) -> str:
     then = (
         "goes on at its next delivery, or by payonce wake" if done.woken else f"is {done.run.state}"
     )
-    call = done.call
-    return f"Call {call.id} ({call.name}) {_DONE[done.resolution]}. Run {done.run.key!r} {then}."
+    call, what = done.call, _DONE[done.resolution]
+    if done.run.state is RunState.DONE:
+        what = what.partition(":")[0]
+    return f"Call {call.id} ({call.name}) {what}. Run {done.run.key!r} {then}."
 
 
 def _row(done: Resolved) -> dict[str, Any]:

@@ -52,4 +52,4 @@ def runs(
     else:
         print_view([runs_table(found)])
         if len(found) == limit:
-            click.echo(f"These are the last {limit}; --limit shows more.", err=True)
+            click.echo(f"Only the last {limit} listed; --limit shows more.", err=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import os
 import sys
 import traceback
@@ -29,6 +30,7 @@ def app_at(target: str, store: str | None) -> Payonce:
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     name, _, attribute = target.partition(":")
+    _set_django_up()
     module = _module(name)
     app = _attribute(module, attribute) if attribute else _only_app(module)
     if store is not None and app.store != store:
@@ -37,6 +39,17 @@ def app_at(target: str, store: str | None) -> Payonce:
             "Leave out --store.",
         )
     return app
+
+
+def _set_django_up() -> None:
+    """What `manage.py` does before it imports anything: models can't be imported without."""
+    settings = os.environ.get("DJANGO_SETTINGS_MODULE")
+    if not settings or importlib.util.find_spec("django") is None:
+        return
+    try:
+        importlib.import_module("django").setup()
+    except Exception as exc:
+        raise _failed(f"Django, with DJANGO_SETTINGS_MODULE={settings},", exc) from exc
 
 
 def _module(name: str) -> ModuleType:
@@ -59,9 +72,11 @@ def _module(name: str) -> ModuleType:
 
 def _failed(name: str, exc: Exception) -> ConfigError:
     last = traceback.extract_tb(exc.__traceback__)[-1]
+    todo = f"It was raised in {last.filename}, line {last.lineno}."
+    if type(exc).__module__.startswith("django."):
+        todo = "Set DJANGO_SETTINGS_MODULE to your project's settings, as manage.py does."
     return ConfigError(
-        f"{name} can't be imported: {type(exc).__name__}: {exc}",
-        f"It was raised in {last.filename}, line {last.lineno}.",
+        f"{name} can't be imported: {type(exc).__name__}: {str(exc).rstrip('.')}", todo
     )
 
 

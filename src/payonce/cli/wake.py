@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import redirect_stdout
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -83,7 +83,7 @@ def wake(
     _known(app, job)
     runs = wakeable(app, keys, job=job, cause=cause, force=force, overdue=overdue)
     if dry_run:
-        _print_plan(runs, as_json=as_json)
+        _print_plan(app, runs, keys, job, as_json=as_json)
         return
     woken = list(_call_each(app, runs, force=force, workers=workers))
     woken.sort(key=lambda each: each.run.id)
@@ -123,24 +123,27 @@ def _call_each(app: Payonce, runs: list[Run], *, force: bool, workers: int) -> I
             yield woken
 
 
-def _print_plan(runs: list[Run], *, as_json: bool) -> None:
+def _print_plan(
+    app: Payonce, runs: list[Run], keys: tuple[str, ...], job: str | None, *, as_json: bool
+) -> None:
     from payonce.cli.printing import print_json, print_view
     from payonce.report.woken import plan_row, plan_table
 
     if as_json:
         print_json([plan_row(run) for run in runs])
-    elif runs:
+        return
+    if runs:
         print_view([plan_table(runs)])
     else:
         click.echo("There is nothing to wake.")
+    _say_of_the_rest(app, runs, keys, job)
 
 
 def _print_outcome(
     app: Payonce, woken: list[Woken], keys: tuple[str, ...], job: str | None, *, as_json: bool
 ) -> None:
     from payonce.cli.printing import print_json, print_view
-    from payonce.report.woken import left_alone, woken_row, woken_table
-    from payonce.waking import unfinished
+    from payonce.report.woken import woken_row, woken_table
 
     if as_json:
         print_json([woken_row(each) for each in woken])
@@ -149,11 +152,20 @@ def _print_outcome(
         print_view([woken_table(woken)])
     else:
         click.echo("There was nothing to wake.")
-    called: set[Any] = {each.run.id for each in woken}
-    rest = [
-        run
-        for run in unfinished(app.journal, job)
-        if run.id not in called and (not keys or run.key in keys)
-    ]
-    for sentence in left_alone(rest, list(app.jobs)):
+    _say_of_the_rest(app, [each.run for each in woken], keys, job)
+
+
+def _say_of_the_rest(
+    app: Payonce, called: list[Run], keys: tuple[str, ...], job: str | None
+) -> None:
+    """What becomes of the runs that were meant, and not called."""
+    from payonce.report.woken import left_alone
+    from payonce.waking import find_named, unfinished
+
+    ids = {run.id for run in called}
+    if keys:
+        meant = [run for key in dict.fromkeys(keys) for run in find_named(app.journal, key, job)]
+    else:
+        meant = list(unfinished(app.journal, job))
+    for sentence in left_alone([run for run in meant if run.id not in ids], list(app.jobs)):
         click.echo(sentence, err=True)

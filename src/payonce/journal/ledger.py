@@ -15,10 +15,14 @@ from payonce.money import Balance, Budget, Entry
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """The limits that people have set; `version` grows with each."""
+    """The limits that people have set; `version` grows with each.
+
+    `cleared` are those that people have taken back since, as they were.
+    """
 
     version: int
     budgets: tuple[Budget, ...]
+    cleared: tuple[Budget, ...] = ()
 
 
 NOTHING_TOLD = Told(0, ())
@@ -156,8 +160,8 @@ class Ledger(Protocol):
     def set_budget(self, budget: Budget, *, cleared: bool = False) -> Write[None]:
         """Set a limit over what the code says; with `nanos` None, lift it.
 
-        With `cleared` nothing is said of it any more: what the code says holds again. Runs that
-        were parked by it are due to be looked at again.
+        With `cleared` nothing is said of it any more, what the code says holds again, and the limit
+        given is the one taken back. Runs that were parked by it are due to be looked at again.
         """
 
     def used(self, budget: Budget) -> Balance:

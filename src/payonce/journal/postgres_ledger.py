@@ -48,9 +48,7 @@ class PostgresLedger(AddingUp):
         self._holds = False
 
     def budgets(self) -> Told:
-        found = self._all("budgets")
-        version = max((row["version"] for row in found), default=0)
-        return Told(version, tuple(rows.budget(row) for row in found if not row["cleared"]))
+        return rows.told(self._all("budgets"))
 
     def set_budget(self, budget: Budget, *, cleared: bool = False) -> Write[None]:
         given = columns(budget) | {"cleared": int(cleared)}

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from operator import itemgetter
 from typing import Any, Protocol
 
 import msgspec
 
-from payonce.journal.ledger import Doubt, EntryFilter, OfModel, Peak, Replayed, Share, Spent, Sum
+from payonce.journal.ledger import (
+    Doubt,
+    EntryFilter,
+    OfModel,
+    Peak,
+    Replayed,
+    Share,
+    Spent,
+    Sum,
+    Told,
+)
 from payonce.journal.protocol import RunSummary
 from payonce.model import (
     Arrival,
@@ -190,6 +201,15 @@ def peak(row: Row) -> Peak:
 def budget(row: Row) -> Budget:
     """A row of `budgets`."""
     return Budget(**{name: row[name] for name in Budget.__slots__})
+
+
+def told(found: Sequence[Row]) -> Told:
+    """All rows of `budgets`."""
+    return Told(
+        max((row["version"] for row in found), default=0),
+        tuple(budget(row) for row in found if not row["cleared"]),
+        tuple(budget(row) for row in found if row["cleared"]),
+    )
 
 
 def attempt(row: Row) -> Attempt:

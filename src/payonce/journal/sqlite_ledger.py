@@ -33,9 +33,7 @@ class SqliteLedger(AddingUp):
         self._writer, self._now = writer, now
 
     def budgets(self) -> Told:
-        found = self._all("budgets")
-        version = max((row["version"] for row in found), default=0)
-        return Told(version, tuple(rows.budget(row) for row in found if not row["cleared"]))
+        return rows.told(self._all("budgets"))
 
     def set_budget(self, budget: Budget, *, cleared: bool = False) -> Write[None]:
         def write(db: sqlite3.Connection) -> None:

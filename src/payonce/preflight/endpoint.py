@@ -32,10 +32,14 @@ class _Check:
     def __init__(self, app: App, *, details: bool) -> None:
         self._app, self._details = app, details
         self._last: dict[str, Readiness] = {}
+        self._warned = False
 
     def answer(self) -> tuple[bool, bytes]:
         """Whether all is ready, and the body that says so."""
         needs = dict.fromkeys(need for job in self._app.jobs.values() for need in job.needs)
+        if not needs and not self._warned:
+            self._warned = True
+            _log.warning("a readiness check looks at nothing: no job says what it needs, by needs=")
         found = {need.name: need.check() for need in needs}
         ready = all(each.state is State.READY for each in found.values())
         self._log(found)
@@ -55,7 +59,7 @@ class _Check:
 
 
 class ReadinessASGI:
-    """An ASGI application to mount: `api.mount("/ready", ReadinessASGI(app))`.
+    """An ASGI application for a route: `api.add_route("/ready", ReadinessASGI(app))`.
 
     Args:
         app: the `Payonce` whose jobs' needs are looked at, anew for each request.

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from payonce.delivery import DeliveryScope, receiving
+from payonce.errors import KeyReused
 from payonce.queues import profiles
 
 Scope = MutableMapping[str, Any]
@@ -58,8 +59,11 @@ class DeliveryMiddleware:
                 if outgoing.fails():
                     await outgoing.release()
                 raise
-            if profiles.cause(error) is None:
-                _log.error("the handler failed beside its job", exc_info=error)
+            match profiles.cause(error):
+                case None:
+                    _log.error("the handler failed beside its job", exc_info=error)
+                case KeyReused() as reused:
+                    _log.warning("%s", reused)
             await outgoing.replace(answer)
         else:
             answer = profiles.settle(self.profile, delivery, None)

@@ -9,6 +9,7 @@ from io import BytesIO
 from typing import Any
 
 from payonce.delivery import DeliveryScope, receiving
+from payonce.errors import KeyReused
 from payonce.model import Delivery
 from payonce.queues import profiles
 
@@ -49,8 +50,11 @@ class DeliveryMiddleware:
                 answer = profiles.settle(self.profile, delivery, error)
                 if answer is None or outgoing.passing:
                     raise
-                if profiles.cause(error) is None:
-                    _log.error("the handler failed beside its job", exc_info=error)
+                match profiles.cause(error):
+                    case None:
+                        _log.error("the handler failed beside its job", exc_info=error)
+                    case KeyReused() as reused:
+                        _log.warning("%s", reused)
                 yield from outgoing.replace(answer)
             else:
                 answer = profiles.settle(self.profile, delivery, None)

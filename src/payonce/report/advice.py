@@ -5,15 +5,18 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
+from payonce import budget
 from payonce.model import Call, Run, RunState
 from payonce.report import text
+from payonce.report.totals import doubts
 from payonce.resolving import is_described, questions
 
 
-def advice(run: Run, calls: Sequence[Call], now: float) -> list[str]:
-    """Sentences, the most pressing first."""
+def advice(run: Run, calls: Sequence[Call], now: float, *, lost: bool = False) -> list[str]:
+    """Sentences, the most pressing first; `lost` says that the run's worker is known to be gone."""
     if run.state is RunState.DONE:
-        return ["Nothing: further deliveries get the recorded result, and pay nothing."]
+        words = [_to_compare(call) for call in doubts(calls) if call.resolution is None]
+        return words or ["Nothing: further deliveries get the recorded result, and pay nothing."]
     words = [_to_resolve(call) for call in questions(run, calls)]
     match run.state:
         case RunState.PARKED:
@@ -21,7 +24,14 @@ def advice(run: Run, calls: Sequence[Call], now: float) -> list[str]:
         case RunState.WAITING:
             return [*words, _waiting(run, now)]
         case _:
-            return [_running(run, now)]
+            return [_running(run, now, lost=lost)]
+
+
+def _to_compare(call: Call) -> str:
+    return (
+        f"Call {call.id} ({call.name}) may be on the bill besides, and budgets count it. "
+        f"Where the bill doesn't have it: payonce resolve {call.id} --did-not-happen"
+    )
 
 
 def _to_resolve(call: Call) -> str:
@@ -39,6 +49,12 @@ def _to_resolve(call: Call) -> str:
 
 def _parked(run: Run, asks: bool) -> list[str]:
     wake = f"payonce wake MODULE:APP {shlex.quote(run.key)}"
+    rule = budget.of_fingerprint(run.fingerprint)
+    if rule is not None:
+        over = "" if rule.per == "total" else f", or when the {rule.per} is over"
+        return [
+            f"It goes on by itself, under the same key, when more is allowed{over}: {rule.command}"
+        ]
     if run.wakes_on:
         waits = " or ".join(run.wakes_on)
         held = ["Other runs of its job have failed by this cause: payonce parked."]
@@ -57,7 +73,12 @@ def _waiting(run: Run, now: float) -> str:
     return f"It goes on when it is delivered after {text.clock(run.retry_at)}."
 
 
-def _running(run: Run, now: float) -> str:
+def _running(run: Run, now: float, *, lost: bool) -> str:
+    if lost:
+        return (
+            f"Its worker {run.lease_owner} is gone: the next delivery takes it over. "
+            f"Where its message is gone: payonce wake MODULE:APP {shlex.quote(run.key)}"
+        )
     if run.lease_until is not None and run.lease_until <= now:
         return (
             f"Its worker {run.lease_owner} has not renewed its lease since "

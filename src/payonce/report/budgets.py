@@ -10,6 +10,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from payonce import budget
+from payonce.journal.ledger import Told
 from payonce.journal.protocol import Journal
 from payonce.model import Run
 from payonce.money import EVERY, Balance, Budget, Money, Scope
@@ -25,13 +26,15 @@ _WIDTH = 10
 class Line:
     """One budget in the period of now, which ends at `until`.
 
-    `used` is None for what each job, tenant or run has for itself.
+    `used` is None for what each job, tenant or run has for itself. A limit of the code is not
+    `known` from a person's word being cleared until a call is held for it, or the code is at hand.
     """
 
     budget: Budget
     source: Literal["code", "person"]
     used: Balance | None
     until: float | None
+    known: bool = True
 
     @property
     def share(self) -> float | None:
@@ -52,10 +55,11 @@ class Line:
 def lines(journal: Journal, code: Sequence[Budget] = ()) -> list[Line]:
     """All budgets that are known: of people, of calls that were held, and of the `code` given."""
     ledger, now = journal.ledger, journal.now()
-    told = ledger.budgets().budgets
+    words = ledger.budgets()
+    told = words.budgets
     found: dict[tuple[str, ...], Line] = {}
     for used in ledger.balances():
-        said = _said(used, code, told)
+        said = _said(used, code, words)
         until = budget.period(used.per, now)[2]
         found[used.scope, used.name, used.per, used.currency] = replace(said, until=until)
     for source, budgets in (("person", told), ("code", code)):
@@ -70,25 +74,37 @@ def lines(journal: Journal, code: Sequence[Budget] = ()) -> list[Line]:
 
 def line_of(journal: Journal, asked: Budget) -> Line | None:
     """What is known of one budget."""
-    place = asked.scope, asked.name, asked.per, asked.currency
-    for line in lines(journal):
-        each = line.budget
-        if (each.scope, each.name, each.per, each.currency) == place:
-            return line
-    return None
+    return next((line for line in lines(journal) if _same(line.budget, asked)), None)
 
 
-def _said(used: Balance, code: Iterable[Budget], told: Iterable[Budget]) -> Line:
+def of_people(journal: Journal, asked: Budget) -> Budget | None:
+    """What a person has said of this very budget, and nobody has cleared."""
+    told = journal.ledger.budgets().budgets
+    return next((each for each in told if _same(each, asked)), None)
+
+
+def _same(one: Budget, other: Budget) -> bool:
+    return (one.scope, one.name, one.per, one.currency) == (
+        *(other.scope, other.name, other.per, other.currency),
+    )
+
+
+def _said(used: Balance, code: Iterable[Budget], words: Told) -> Line:
     """What is used of a budget, with the word that holds for it.
 
     Without the app at hand, the code's word is the limit that a call was held against last.
     """
     place = (used.scope, used.per, used.currency, used.name)
-    own, said = budget.nearest(code, *place), budget.nearest(told, *place)
+    own, said = budget.nearest(code, *place), budget.nearest(words.budgets, *place)
     mine = Budget(used.scope, used.name, used.per, used.limit, used.currency)
     if said is not None and not (own and own.name == used.name != said.name):
         return Line(replace(mine, nanos=said.nanos, set_at=said.set_at), "person", used, None)
-    return Line(mine if own is None else replace(mine, nanos=own.nanos), "code", used, None)
+    if own is not None:
+        return Line(replace(mine, nanos=own.nanos), "code", used, None)
+    gone = budget.nearest(words.cleared, *place)
+    if gone is not None and gone.nanos == used.limit:
+        return Line(replace(mine, nanos=None), "code", used, None, known=False)
+    return Line(mine, "code", used, None)
 
 
 def _is_one(each: Budget) -> bool:
@@ -136,7 +152,7 @@ def _row(line: Line) -> list[str | Text | None]:
     return [
         title(each),
         "" if each.per == "total" else each.per,
-        "lifted" if each.nanos is None else _money(each.nanos, each),
+        _limit(line),
         "" if used is None else _money(used.spent, each),
         _money(used.held, each) if used and used.held else "",
         _money(used.doubt, each) if used and used.doubt else "",
@@ -146,6 +162,12 @@ def _row(line: Line) -> list[str | Text | None]:
         "by the code" if line.source == "code" else f"by hand, {text.clock(each.set_at)}",
         text.clock(line.until) if used else "",
     ]
+
+
+def _limit(line: Line) -> str:
+    if not line.known:
+        return "see --app"
+    return "lifted" if line.budget.nanos is None else _money(line.budget.nanos, line.budget)
 
 
 def _money(nanos: int, each: Budget) -> str:
@@ -191,7 +213,7 @@ def said(before: Line | None, now: Line | None, asked: Budget) -> str:
     whose = title(asked)
     per = "in all" if asked.per == "total" else f"per {asked.per}"
     was = ""
-    if before is not None:
+    if before is not None and before.known:
         nanos = before.budget.nanos
         limit = "no limit" if nanos is None else _money(nanos, asked)
         was = f" (before: {limit}, by {'the code' if before.source == 'code' else 'hand'})"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -169,7 +169,7 @@ def layers(health: Health) -> list[str]:
         f"the layers around it do."
     )
     sending = [sdk for sdk, _ in health.sdks if (sdk.sends or 0) > 1]
-    products = [_product(queue, sdk) for queue, _ in health.queues for sdk in sending]
+    products = _products([queue for queue, _ in health.queues], sending)
     if not products:
         products = [
             f"One failing call of {sdk.name}: up to {sdk.sends} sends for each delivery."
@@ -178,14 +178,30 @@ def layers(health: Health) -> list[str]:
     return [*products, with_payonce]
 
 
-def _product(queue: Queue, sdk: Sdk) -> str:
-    if queue.deliveries is None:
-        return f"{queue.name} × {sdk.name}: no limit, {sdk.sends} sends for each delivery."
-    sends = queue.deliveries * (sdk.sends or 1)
-    return (
-        f"{queue.name} × {sdk.name}: {queue.deliveries} deliveries × {sdk.sends} sends = "
-        f"up to {sends} sends of one call."
-    )
+def _products(queues: Sequence[Queue], sending: Sequence[Sdk]) -> list[str]:
+    """One sentence for all queues and SDKs that multiply to the same."""
+    found: dict[tuple[int | None, int], tuple[list[str], list[str]]] = {}
+    for queue in queues:
+        for sdk in sending:
+            of_queues, of_sdks = found.setdefault((queue.deliveries, sdk.sends or 1), ([], []))
+            of_queues.append(queue.name)
+            of_sdks.append(sdk.name)
+    return [
+        f"{_either(of_queues)} × {_either(of_sdks)}: {_product(deliveries, sends)}"
+        for (deliveries, sends), (of_queues, of_sdks) in found.items()
+    ]
+
+
+def _product(deliveries: int | None, sends: int) -> str:
+    if deliveries is None:
+        return f"no limit, {sends} sends for each delivery."
+    times = text.plural(deliveries, "delivery", "deliveries")
+    return f"{times} × {sends} sends = up to {deliveries * sends} sends of one call."
+
+
+def _either(names: Sequence[str]) -> str:
+    *some, last = dict.fromkeys(names)
+    return f"{', '.join(some)} or {last}" if some else last
 
 
 def health_document(health: Health) -> dict[str, Any]:

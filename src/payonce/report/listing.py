@@ -11,7 +11,7 @@ from rich.text import Text
 from payonce import budget
 from payonce.journal.protocol import RunSummary
 from payonce.looks import Look
-from payonce.model import Run, WakesOn
+from payonce.model import Run, RunState, WakesOn
 from payonce.report import text
 from payonce.report.budgets import title
 from payonce.report.tables import table
@@ -44,7 +44,7 @@ def _row(summary: RunSummary) -> list[str | Text]:
         in_doubt,
         str(summary.rejected),
         text.clock(run.updated_at),
-        text.short(run.reason, 60),
+        "" if run.state is RunState.RUNNING else text.short(run.reason, 60),
     ]
 
 

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from payonce import drift
 from payonce.journal.protocol import Journal
+from payonce.lease import is_dead
 from payonce.model import Arrival, Attempt, Call, Run, RunState, World
 from payonce.report import text
 from payonce.report.advice import advice
@@ -25,24 +26,30 @@ _MOST, _FIRST, _LAST = 12, 6, 5
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
-    """A run's history; `now` is the journal's time at which it was read."""
+    """A run's history; `now` is the journal's time at which it was read.
+
+    `lost` says that its worker is known to be gone: it was one of this machine.
+    """
 
     run: Run
     arrivals: list[Arrival]
     attempts: list[Attempt]
     calls: list[Call]
     now: float
+    lost: bool = False
 
     @classmethod
     def read(cls, journal: Journal, run: Run) -> RunReport:
         """Read all of a run, calls in the order in which they were made."""
         history = journal.history(run.id)
+        run = journal.find(run.job, run.key) or run
         return cls(
-            run=journal.find(run.job, run.key) or run,
+            run=run,
             arrivals=history.arrivals,
             attempts=history.attempts,
             calls=sorted(journal.calls(run.id), key=lambda call: call.id),
             now=journal.now(),
+            lost=run.state is RunState.RUNNING and is_dead(run.lease_owner),
         )
 
     @property
@@ -57,7 +64,7 @@ class RunReport:
     @property
     def next(self) -> list[str]:
         """What a person can do about it."""
-        return advice(self.run, self.calls, self.now)
+        return advice(self.run, self.calls, self.now, lost=self.lost)
 
 
 def run_view(
@@ -111,7 +118,7 @@ def _head(report: RunReport) -> RenderableType:
         ("waits for", ", ".join(run.wakes_on) if run.state is RunState.PARKED else None),
         ("in the world", _world(run.world) if run.state is RunState.PARKED else None),
         ("retry at", text.clock(run.retry_at)),
-        ("worker", run.lease_owner),
+        ("worker", f"{run.lease_owner} (gone)" if report.lost else run.lease_owner),
         ("arguments", _arguments(run)),
         ("result", as_text(run.result, 400) if run.result else None),
         ("created", text.clock(run.created_at)),

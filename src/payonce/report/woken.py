@@ -77,12 +77,14 @@ def plan_row(run: Run) -> dict[str, Any]:
 
 
 def left_alone(runs: Sequence[Run], jobs: Sequence[str]) -> list[str]:
-    """Sentences on the unfinished runs that were not called again."""
+    """Sentences on runs that were meant, and not called again."""
+    done = [run.key for run in runs if run.state is RunState.DONE]
+    runs = [run for run in runs if run.state is not RunState.DONE]
     foreign = sorted({run.job for run in runs if run.job not in jobs})
     own = [run for run in runs if run.job in jobs]
     parked = sum(run.state is RunState.PARKED for run in own)
     rest = len(own) - parked
-    said = []
+    said = [f"{', '.join(done)}: done already"] if done else []
     if parked:
         wait = "waits" if parked == 1 else "wait"
         said.append(

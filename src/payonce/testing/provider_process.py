@@ -131,7 +131,7 @@ def spawn_provider(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Serve until SIGTERM; one line of JSON on stdout says where."""
+    """Serve until SIGTERM; one line of JSON on stdout says where, and what leads SDKs there."""
     options = _parser().parse_args(arguments)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -149,7 +149,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.with_parent:
         threading.Thread(target=_wait_for_parent, args=(stop,), daemon=True).start()
     with provider:
-        sys.stdout.write(json.dumps({"url": provider.url, "pid": os.getpid()}) + "\n")
+        told = {"url": provider.url, "pid": os.getpid(), "environ": provider.environ()}
+        sys.stdout.write(json.dumps(told) + "\n")
         sys.stdout.flush()
         stop.wait()
 
