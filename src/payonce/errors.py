@@ -33,7 +33,7 @@ Stop(BaseException)         inside a run: neither `except Exception` nor an SDK'
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from payonce.money import Balance, Money
 
@@ -43,6 +43,7 @@ Paid = Literal["no", "yes", "unknown"]
 class _Told:
     """The three sentences that every error carries as attributes and prints as one message."""
 
+    args: tuple[Any, ...]
     what: str
     paid: Paid
     todo: str
@@ -52,6 +53,15 @@ class _Told:
 
     def __str__(self) -> str:
         return f"{self.what} (paid: {self.paid}). {self.todo}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Process pools and queues hand exceptions on as pickles."""
+        return _as_it_was, (type(self), self.args), self.__dict__
+
+
+def _as_it_was(kind: type[BaseException], args: tuple[object, ...]) -> BaseException:
+    """An exception without its `__init__`, whose arguments it doesn't keep."""
+    return kind.__new__(kind, *args)
 
 
 class PayonceError(_Told, Exception):

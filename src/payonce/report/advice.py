@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from payonce import budget
 from payonce.model import Call, Run, RunState
 from payonce.report import text
-from payonce.report.totals import doubts
-from payonce.resolving import is_described, questions
+from payonce.resolving import doubts, is_described, questions
 
 
 def advice(run: Run, calls: Sequence[Call], now: float, *, lost: bool = False) -> list[str]:
