@@ -118,8 +118,8 @@ class PostgresLedger(AddingUp):
 
 def locks(queries: Mapping[str, str], touched: Sequence[Touches]) -> Iterable[Statement]:
     """What a commit locks before its first write; a write that is alone keeps the order itself."""
-    if any(touches.makes for touches in touched):
-        yield queries["lock_making"], {}
+    makes = any(touches.makes for touches in touched)
+    yield queries["lock_making" if makes else "lock_counting"], {}
     if len(touched) == 1 or all(touches == NOTHING for touches in touched):
         return
     named = [(each, touches.currency) for touches in touched for each in touches.allowances]

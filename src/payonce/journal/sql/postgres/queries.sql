@@ -10,7 +10,8 @@
 --   add_intent   differs because it also does what budgets_version does there
 --   hold_intent  differs because it also does what find_balance, cost_lately, reserve and add_hold
 --                do there
---   lock_making, lock_balances and lock_dead_holds differ because SQLite has one writer at a time
+--   lock_making, lock_counting, lock_balances and lock_dead_holds differ because SQLite has one writer at
+--                a time
 --   lock_budgets differs because SQLite has one writer at a time anyway
 --   close_run    differs because it also does what close_attempt, doubt_open_calls,
 --                answer_delivery, set_drift and add_payload do there
@@ -496,8 +497,14 @@ WHERE state = 'parked' AND wakes_on LIKE '%%budget'
 
 -- name: lock_making
 -- New balances are made by one transaction at a time: nobody waits for a name that somebody else has
--- taken while that one waits for a lock of his. Differs because SQLite has one writer at a time anyway.
+-- taken while that one waits for a lock of his. No receipt is counted meanwhile, for neither would see
+-- the other. Differs because SQLite has one writer at a time anyway.
 SELECT pg_advisory_xact_lock(hashtextextended('payonce balances', 0));
+
+-- name: lock_counting
+-- What payonce_book locks for each receipt, for commits that lock other things before it: whoever makes
+-- balances waits for nothing before this. Differs because SQLite has one writer at a time anyway.
+SELECT pg_advisory_xact_lock_shared(hashtextextended('payonce balances', 0));
 
 -- name: lock_balances
 -- All balances that the writes of one commit will move, in one order, so that two commits never wait

@@ -218,7 +218,8 @@ CREATE TABLE payonce_holds (
 -- what ends a doubt is booked on the day of the doubt, so that each day adds up. A second receipt in
 -- one place is waste from the beginning. A receipt and a doubt count in every balance that concerns
 -- the call, whether it was held or not: limits may be set while it is in flight. Balances are locked
--- in one order.
+-- in one order, and none
+-- is made meanwhile: its sum would lack what is being added.
 CREATE FUNCTION payonce_book() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 DECLARE
     was text := CASE TG_OP WHEN 'INSERT' THEN 'none' ELSE OLD.state END;
@@ -251,6 +252,9 @@ BEGIN
         ('doubt', doubts, NEW.ended_at, NEW.ceiling_nanos, NEW.hold_currency, 0)
     ) AS booked (kind, applies, at, nanos, currency, held)
     WHERE runs.id = NEW.run_id AND booked.applies;
+    IF NEW.state <> 'intended' AND NEW.state <> was THEN
+        PERFORM pg_advisory_xact_lock_shared(hashtextextended('payonce balances', 0));
+    END IF;
     IF NEW.state <> 'intended' AND NEW.state <> was
         AND EXISTS (SELECT FROM payonce_balances)
     THEN
