@@ -18,7 +18,7 @@ from typing import Any
 from payonce.errors import LeaseLost, Stop
 from payonce.journal.ledger import NOTHING_TOLD
 from payonce.journal.protocol import Journal
-from payonce.model import Call, Run, Trouble, World
+from payonce.model import Call, CallState, Run, Trouble, World
 from payonce.money import Budget
 from payonce.notices import Notice
 from payonce.observing import UNSEEN, Seen
@@ -172,11 +172,15 @@ class RunScope:
         return self.billed_inside(call.id) if call.id in self.parents else None
 
     def billed_inside(self, call_id: int) -> Call | None:
-        """A call that was made inside of this one and is paid for itself, if any was."""
+        """A call that was made inside of this one and is paid for itself, if any was.
+
+        One that was refused or is in doubt is not: whoever made it may have paid for another way.
+        """
         inside, calls = {call_id}, sorted(self.all_known(), key=lambda call: call.id)
         for call in calls:  # whoever is inside of another came later
             if call.parent_id in inside:
-                if call.source == "capture" or call.cost_nanos is not None:
+                unpaid = call.state in (CallState.RELEASED, CallState.IN_DOUBT)
+                if (call.source == "capture" and not unpaid) or call.cost_nanos is not None:
                     return call
                 inside.add(call.id)
         return None

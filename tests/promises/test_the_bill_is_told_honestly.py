@@ -228,3 +228,30 @@ def test_the_journal_never_counts_less_than_the_provider(
     assert words[-1] == "done"
     assert provider.billed() <= _accounted(calls())
     assert provider.received() == len(calls())
+
+
+def test_a_step_that_was_refused_inside_and_paid_another_way_has_its_cost(
+    app: payonce.Payonce,
+    gpt: openai.OpenAI,
+    provider: MeteredProvider,
+    calls: Callable[[], list[Call]],
+) -> None:
+    """Given a step that costs what it is told to, when the captured call in it is refused and it
+    goes another way, then its receipt has that cost; where that call was paid, it has not."""
+
+    @app.step(cost="0.50 USD")
+    def text(label: str) -> str:
+        try:
+            return ask(gpt, label)
+        except openai.BadRequestError:
+            return "drawn by another engine"
+
+    @app.job(key="course")
+    def work() -> None:
+        text("refused")
+        text("fine")
+
+    provider.fail("refused", status(400))
+    work()
+    costs = {call.step_key: call.cost_nanos for call in calls() if call.source == "step"}
+    assert sorted(costs.values(), key=bool) == [None, 500_000_000]
