@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Literal
 
 import msgspec
@@ -21,6 +22,7 @@ from payonce.journal.ledger import (
     Storm,
     Sum,
 )
+from payonce.journal.side_by_side import together
 
 
 class AddingUp:
@@ -36,18 +38,30 @@ class AddingUp:
     def sums(self, wanted: EntryFilter, every: float | None = None) -> list[Sum]:
         span = self.span()
         parts = () if span is None else _stretches(wanted, every, span)
-        return [found for part in parts for found in self._sums(part)]
+        return [
+            one for same in together(partial(self._sums, part) for part in parts) for one in same
+        ]
 
     def _sums(self, wanted: EntryFilter) -> list[Sum]:
-        given = columns(wanted)
-        [row] = self._all("sum_in_one_currency", **given)
-        currencies = {row[f"{name}currency"] for name in ("", "other_", "third_", "fourth_")} - {
-            None
-        }
+        if wanted.job is None and wanted.tenant is None:
+            found = self._sums_of_all(wanted)
+            if found is not None:
+                return found
+        by_currency = self._all("sums_by_currency", **columns(wanted))
+        return [rows.sum_(row, wanted, row["currency"]) for row in by_currency]
+
+    def _sums_of_all(self, wanted: EntryFilter) -> list[Sum] | None:
+        """The sum in the one currency that there is, or None where there are several."""
+        [row] = self._all("sum_in_one_currency", since=wanted.since, until=wanted.until)
+        names = ("currency", "other_currency", "third_currency", "fourth_currency")
+        currencies = {row[name] for name in names} - {None}
         if len(currencies) > 1:
-            found = self._all("sums_by_currency", **given)
-            return [rows.sum_(row, wanted, row["currency"]) for row in found]
-        return [rows.sum_(row, wanted, currency) for currency in currencies]
+            return None
+        hollow = row["hollow"]
+        if row["calls"] == hollow and not row["entries"]:
+            return []
+        found = [rows.sum_(row, wanted, currency) for currency in currencies]
+        return [replace(s, calls=s.calls - hollow, unpriced=s.unpriced - hollow) for s in found]
 
     def models(self, wanted: EntryFilter) -> list[OfModel]:
         found = self._all("sums_by_model", **columns(wanted))

@@ -1,4 +1,8 @@
-"""Memory: rows of either dialect, read by column name, as nouns."""
+"""Memory: rows of either dialect, read by column name, as nouns.
+
+A sum is more than a whole number of either dialect can hold, at times: what comes as PostgreSQL's
+`numeric`, or as a text, is read to the last nano.
+"""
 
 from __future__ import annotations
 
@@ -144,8 +148,10 @@ def call(row: Row) -> Call:
 
 def balance(row: Row) -> Balance:
     """A row of `find_balance`, `list_balances` or `hold_intent`."""
-    names = ("scope", "name", "per", "period", "currency", "spent", "held", "doubt", "unpriced")
-    return Balance(limit=row["limit_nanos"], **{name: row[name] for name in names})
+    names = ("scope", "name", "per", "period", "currency", "held", "unpriced")
+    given = {name: row[name] for name in names}
+    given |= {"spent": int(row["spent"]), "doubt": int(row["doubt"])}
+    return Balance(limit=row["limit_nanos"], **given)
 
 
 def entry(row: Row) -> Entry:
@@ -156,7 +162,7 @@ def entry(row: Row) -> Entry:
 def sum_(row: Row, wanted: EntryFilter, currency: str) -> Sum:
     """A row of `sum_in_one_currency`, `sums_by_currency` or `dearest_runs`."""
     names = ("paid", "waste", "doubt", "calls", "unpriced", "wasted")
-    given = {name: row[name] for name in names}
+    given = {name: int(row[name]) for name in names}
     return Sum(wanted.since, wanted.until, currency, **given)
 
 
@@ -185,17 +191,20 @@ def doubt(row: Row) -> Doubt:
 
 def replayed(row: Row) -> Replayed:
     """A row of `replayed`."""
-    return Replayed(**{name: row[name] for name in Replayed.__slots__})
+    given = {name: row[name] for name in Replayed.__slots__}
+    return Replayed(**given | {"saved": int(row["saved"])})
 
 
 def spent(row: Row) -> Spent:
     """A row of `spent_lately` or `dearest_lately`."""
-    return Spent(**{name: row[name] for name in Spent.__slots__})
+    given = {name: row[name] for name in Spent.__slots__}
+    return Spent(**given | {"nanos": int(row["nanos"])})
 
 
 def peak(row: Row) -> Peak:
     """A row of `dearest_hours`."""
-    return Peak(**{name: row[name] for name in Peak.__slots__})
+    given = {name: row[name] for name in Peak.__slots__}
+    return Peak(**given | {"nanos": int(row["nanos"])})
 
 
 def budget(row: Row) -> Budget:

@@ -14,6 +14,7 @@ import msgspec
 
 from payonce.journal import fields, rows, spill
 from payonce.journal.begun import Begun
+from payonce.journal.exact import exactly, overflowed
 from payonce.journal.fields import LOST, OUTLIVED, columns, writable
 from payonce.journal.forking import survives_fork
 from payonce.journal.ledger import Ledger
@@ -356,7 +357,15 @@ class SqliteJournal:
         return found
 
     def _all(self, query: str, **given: Any) -> list[sqlite3.Row]:
-        return self._file.read(lambda db: db.execute(_Q[query], given).fetchall())
+        def read(db: sqlite3.Connection) -> list[sqlite3.Row]:
+            return db.execute(_Q[query], given).fetchall()
+
+        try:
+            return self._file.read(read)
+        except sqlite3.OperationalError as exc:
+            if not overflowed(exc):
+                raise
+            return self._file.read(exactly(read))
 
 
 def _do(db: sqlite3.Connection, query: str, **given: Any) -> int:

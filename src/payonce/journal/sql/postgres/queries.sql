@@ -657,7 +657,7 @@ ORDER BY scope, name, per, currency;
 
 -- name: spent_lately
 -- What each job has paid for each tenant: one pass over a stretch of the index by time.
-SELECT job, tenant, currency, CAST(sum(nanos) AS bigint) AS nanos, NULL::bigint AS run_id, NULL::text AS key
+SELECT job, tenant, currency, sum(nanos) AS nanos, NULL::bigint AS run_id, NULL::text AS key
 FROM payonce_entries
 WHERE at >= %(since)s AND at < %(until)s AND kind = 'settle' AND nanos > 0
     AND (%(job)s::text IS NULL OR job = %(job)s) AND (%(tenant)s::text IS NULL OR tenant = %(tenant)s)
@@ -665,7 +665,7 @@ GROUP BY job, tenant, currency;
 
 -- name: dearest_lately
 -- The runs that most was paid for.
-SELECT max(job) AS job, max(tenant) AS tenant, currency, CAST(sum(nanos) AS bigint) AS nanos,
+SELECT max(job) AS job, max(tenant) AS tenant, currency, sum(nanos) AS nanos,
     run_id, max(key) AS key
 FROM payonce_entries
 WHERE at >= %(since)s AND at < %(until)s AND kind = 'settle' AND nanos > 0
@@ -676,7 +676,7 @@ ORDER BY sum(nanos) DESC, run_id LIMIT %(most)s;
 -- name: dearest_hours
 -- What the dearest hour of each day has cost each of some jobs or tenants, or all together, in one
 -- pass; hours and days are counted back from the end of the period.
-SELECT name, currency, hour / 24 AS day, max(hour) AS hour, max(nanos)::bigint AS nanos
+SELECT name, currency, hour / 24 AS day, max(hour) AS hour, max(nanos) AS nanos
 FROM (
     SELECT CASE %(scope)s WHEN 'job' THEN job WHEN 'tenant' THEN tenant ELSE '' END AS name,
         currency, floor((%(until)s - at) / 3600)::bigint AS hour, sum(nanos) AS nanos
@@ -708,8 +708,8 @@ ORDER BY often.deliveries DESC, runs.id LIMIT 100;
 SELECT %(scope)s::text AS scope, %(name)s::text AS name, %(per)s::text AS per,
     %(period)s::text AS period, %(currency)s::text AS currency,
     coalesce(%(nanos)s::bigint, 0) AS limit_nanos, 0 AS held, 0 AS unpriced,
-    coalesce(sum(nanos) FILTER (WHERE kind = 'settle'), 0)::bigint AS spent,
-    coalesce(sum(nanos) FILTER (WHERE kind = 'doubt'), 0)::bigint AS doubt
+    coalesce(sum(nanos) FILTER (WHERE kind = 'settle'), 0) AS spent,
+    coalesce(sum(nanos) FILTER (WHERE kind = 'doubt'), 0) AS doubt
 FROM payonce_entries
 WHERE at >= %(since)s AND began >= %(since)s AND currency = %(currency)s
     AND CASE %(scope)s WHEN 'run' THEN job || ' ' || key = %(name)s WHEN 'job' THEN job = %(name)s
@@ -724,36 +724,37 @@ SELECT * FROM payonce_entries WHERE run_id = %(run_id)s ORDER BY id;
 SELECT (SELECT min(at) FROM payonce_entries) AS first, (SELECT max(at) FROM payonce_entries) AS last;
 
 -- name: sum_in_one_currency
--- What a period adds up to, without sorting: the caller looks whether all of it is in one currency.
--- A step that only made captured calls, within a day, has no receipt besides theirs.
+-- What a period adds up to, out of indexes alone and without sorting: the caller looks whether all of
+-- it is in one currency. A step that only made captured calls, within a day, has no receipt besides
+-- theirs; such steps are looked for where a price is not known.
 WITH settled AS (
     SELECT min(currency) AS currency, max(currency) AS other_currency,
-        coalesce(sum(nanos), 0)::bigint AS paid, count(*) AS calls, count(*) - count(nanos) AS unpriced
+        coalesce(sum(nanos), 0) AS paid, count(*) AS calls, count(*) - count(nanos) AS unpriced
     FROM payonce_entries
     WHERE at >= %(since)s::float8 AND at < %(until)s::float8 AND kind = 'settle'
-        AND (%(job)s::text IS NULL OR job = %(job)s::text)
-        AND (%(tenant)s::text IS NULL OR tenant = %(tenant)s::text)
-        AND (nanos IS NOT NULL OR call_id NOT IN (
-            SELECT parent_id FROM payonce_entries
-            WHERE parent_id IS NOT NULL AND at >= %(since)s::float8 - 86400 AND at < %(until)s::float8))
 ), besides AS (
     SELECT min(currency) AS third_currency, max(currency) AS fourth_currency,
-        coalesce(sum(nanos) FILTER (WHERE kind = 'waste'), 0)::bigint AS waste,
-        coalesce(sum(nanos) FILTER (WHERE kind = 'doubt'), 0)::bigint AS doubt,
+        coalesce(sum(nanos) FILTER (WHERE kind = 'waste'), 0) AS waste,
+        coalesce(sum(nanos) FILTER (WHERE kind = 'doubt'), 0) AS doubt,
         count(*) FILTER (WHERE kind = 'waste') AS wasted, count(*) AS entries
     FROM payonce_entries
     WHERE at >= %(since)s::float8 AND at < %(until)s::float8 AND kind IN ('waste', 'doubt')
-        AND (%(job)s::text IS NULL OR job = %(job)s::text)
-        AND (%(tenant)s::text IS NULL OR tenant = %(tenant)s::text)
 )
-SELECT * FROM settled CROSS JOIN besides;
+SELECT *, CASE WHEN unpriced > 0 THEN (
+    SELECT count(*) FROM payonce_entries
+    WHERE at >= %(since)s::float8 AND at < %(until)s::float8 AND kind = 'settle' AND nanos IS NULL
+        AND call_id IN (
+            SELECT parent_id FROM payonce_entries
+            WHERE parent_id IS NOT NULL AND at >= %(since)s::float8 - 86400 AND at < %(until)s::float8))
+    ELSE 0 END AS hollow
+FROM settled CROSS JOIN besides;
 
 -- name: sums_by_currency
--- The same, where currencies are mixed: they never add up.
+-- The same for a job or a tenant, or where currencies are mixed: they never add up.
 SELECT currency,
-    coalesce(sum(nanos) FILTER (WHERE kind = 'settle'), 0)::bigint AS paid,
-    coalesce(sum(nanos) FILTER (WHERE kind = 'waste'), 0)::bigint AS waste,
-    coalesce(sum(nanos) FILTER (WHERE kind = 'doubt'), 0)::bigint AS doubt,
+    coalesce(sum(nanos) FILTER (WHERE kind = 'settle'), 0) AS paid,
+    coalesce(sum(nanos) FILTER (WHERE kind = 'waste'), 0) AS waste,
+    coalesce(sum(nanos) FILTER (WHERE kind = 'doubt'), 0) AS doubt,
     count(*) FILTER (WHERE kind = 'settle') AS calls,
     count(*) FILTER (WHERE kind = 'settle' AND nanos IS NULL) AS unpriced,
     count(*) FILTER (WHERE kind = 'waste') AS wasted
@@ -769,9 +770,9 @@ GROUP BY currency ORDER BY currency;
 -- name: sums_by_model
 -- The same for each model; what is no model's has none.
 SELECT model, currency,
-    coalesce(sum(nanos) FILTER (WHERE kind = 'settle'), 0)::bigint AS paid,
-    coalesce(sum(nanos) FILTER (WHERE kind = 'waste'), 0)::bigint AS waste,
-    coalesce(sum(nanos) FILTER (WHERE kind = 'doubt'), 0)::bigint AS doubt,
+    coalesce(sum(nanos) FILTER (WHERE kind = 'settle'), 0) AS paid,
+    coalesce(sum(nanos) FILTER (WHERE kind = 'waste'), 0) AS waste,
+    coalesce(sum(nanos) FILTER (WHERE kind = 'doubt'), 0) AS doubt,
     count(*) FILTER (WHERE kind = 'settle') AS calls,
     count(*) FILTER (WHERE kind = 'settle' AND nanos IS NULL) AS unpriced,
     count(*) FILTER (WHERE kind = 'waste') AS wasted
@@ -786,12 +787,13 @@ GROUP BY model, currency ORDER BY paid DESC, calls DESC, model;
 
 -- name: dearest_runs
 -- The runs that a period's money went to, the dearest of each currency one by one, the others of a
--- job and a tenant in one row. A run that has been pruned since has no state any more.
-WITH per_run AS (
-    SELECT run_id, currency, max(id) AS one,
-        coalesce(sum(nanos) FILTER (WHERE kind = 'settle'), 0)::bigint AS paid,
-        coalesce(sum(nanos) FILTER (WHERE kind = 'waste'), 0)::bigint AS waste,
-        coalesce(sum(nanos) FILTER (WHERE kind = 'doubt'), 0)::bigint AS doubt,
+-- job and a tenant in one row. A run that has been pruned since has no state any more. States are
+-- looked up by an array: joined, the planner would read all runs.
+WITH per_run AS MATERIALIZED (
+    SELECT run_id, currency, max(job) AS job, max(tenant) AS tenant, max(id) AS one,
+        coalesce(sum(nanos) FILTER (WHERE kind = 'settle'), 0) AS paid,
+        coalesce(sum(nanos) FILTER (WHERE kind = 'waste'), 0) AS waste,
+        coalesce(sum(nanos) FILTER (WHERE kind = 'doubt'), 0) AS doubt,
         count(*) FILTER (WHERE kind = 'settle') AS calls,
         count(*) FILTER (WHERE kind = 'settle' AND nanos IS NULL) AS unpriced,
         count(*) FILTER (WHERE kind = 'waste') AS wasted
@@ -804,22 +806,24 @@ WITH per_run AS (
             SELECT parent_id FROM payonce_entries
             WHERE parent_id IS NOT NULL AND at >= %(since)s::float8 - 86400 AND at < %(until)s::float8))
     GROUP BY run_id, currency
-), ranked AS (
-    SELECT run_id, currency, row_number() OVER (
-        PARTITION BY currency ORDER BY paid DESC, doubt DESC, calls DESC, run_id) AS place
-    FROM per_run
-), dearest AS (
-    SELECT run_id, currency FROM ranked WHERE place <= %(most)s::bigint
+), dearest AS MATERIALIZED (
+    SELECT one_by_one.*
+    FROM (SELECT DISTINCT currency FROM per_run) AS each CROSS JOIN LATERAL (
+        SELECT * FROM per_run WHERE per_run.currency = each.currency
+        ORDER BY paid DESC, doubt DESC, calls DESC, run_id LIMIT %(most)s::bigint) AS one_by_one
 )
-SELECT dearest.run_id, CASE WHEN dearest.run_id IS NOT NULL THEN named.key END AS key, named.job,
-    named.tenant, runs.state, per_run.currency, count(*) AS runs, sum(per_run.paid)::bigint AS paid,
-    sum(per_run.waste)::bigint AS waste, sum(per_run.doubt)::bigint AS doubt,
-    sum(per_run.calls)::bigint AS calls, sum(per_run.unpriced)::bigint AS unpriced,
-    sum(per_run.wasted)::bigint AS wasted
-FROM per_run JOIN payonce_entries AS named ON named.id = per_run.one
-LEFT JOIN payonce_runs AS runs ON runs.id = per_run.run_id
-LEFT JOIN dearest ON dearest.run_id = per_run.run_id AND dearest.currency = per_run.currency
-GROUP BY 1, 2, 3, 4, 5, 6
+SELECT run_id, (SELECT key FROM payonce_entries WHERE id = one) AS key, job, tenant,
+    (SELECT state FROM payonce_runs AS runs WHERE runs.id = run_id) AS state, currency, 1 AS runs,
+    paid, waste, doubt, calls, unpriced, wasted
+FROM dearest
+UNION ALL
+SELECT NULL, NULL, per_run.job, per_run.tenant, runs.state, per_run.currency, count(*),
+    sum(paid), sum(waste), sum(doubt), sum(calls), sum(unpriced), sum(wasted)
+FROM per_run LEFT JOIN (
+    SELECT id, state FROM payonce_runs WHERE id = ANY (ARRAY(SELECT run_id FROM per_run))
+) AS runs ON runs.id = per_run.run_id
+WHERE (per_run.run_id, per_run.currency) NOT IN (SELECT run_id, currency FROM dearest)
+GROUP BY 3, 4, 5, 6
 ORDER BY paid DESC, doubt DESC, calls DESC, 1;
 
 -- name: open_doubts
@@ -871,7 +875,7 @@ WITH again AS (
     FROM events
 ), receipts AS (
     SELECT run_id, currency,
-        sum(times * coalesce(nanos, 0))::bigint AS saved, sum(times)::bigint AS calls,
+        sum(times::numeric * coalesce(nanos, 0)) AS saved, sum(times)::bigint AS calls,
         coalesce(sum(times) FILTER (WHERE nanos IS NULL), 0)::bigint AS unpriced
     FROM timed
     WHERE delivery = 0 AND (nanos IS NOT NULL OR call_id NOT IN (

@@ -453,18 +453,14 @@ SELECT * FROM payonce_entries WHERE run_id = :run_id ORDER BY id;
 SELECT (SELECT min(at) FROM payonce_entries) AS first, (SELECT max(at) FROM payonce_entries) AS last;
 
 -- name: sum_in_one_currency
--- What a period adds up to, without sorting: the caller looks whether all of it is in one currency.
--- A step that only made captured calls, within a day, has no receipt besides theirs.
+-- What a period adds up to, out of indexes alone and without sorting: the caller looks whether all of
+-- it is in one currency. A step that only made captured calls, within a day, has no receipt besides
+-- theirs; such steps are looked for where a price is not known.
 WITH settled AS (
     SELECT min(currency) AS currency, max(currency) AS other_currency,
         coalesce(sum(nanos), 0) AS paid, count(*) AS calls, count(*) - count(nanos) AS unpriced
     FROM payonce_entries
     WHERE at >= :since AND at < :until AND kind = 'settle'
-        AND (:job IS NULL OR job = :job)
-        AND (:tenant IS NULL OR tenant = :tenant)
-        AND (nanos IS NOT NULL OR call_id NOT IN (
-            SELECT parent_id FROM payonce_entries
-            WHERE parent_id IS NOT NULL AND at >= :since - 86400 AND at < :until))
 ), besides AS (
     SELECT min(currency) AS third_currency, max(currency) AS fourth_currency,
         coalesce(sum(nanos) FILTER (WHERE kind = 'waste'), 0) AS waste,
@@ -472,13 +468,18 @@ WITH settled AS (
         count(*) FILTER (WHERE kind = 'waste') AS wasted, count(*) AS entries
     FROM payonce_entries
     WHERE at >= :since AND at < :until AND kind IN ('waste', 'doubt')
-        AND (:job IS NULL OR job = :job)
-        AND (:tenant IS NULL OR tenant = :tenant)
 )
-SELECT * FROM settled CROSS JOIN besides;
+SELECT *, CASE WHEN unpriced > 0 THEN (
+    SELECT count(*) FROM payonce_entries
+    WHERE at >= :since AND at < :until AND kind = 'settle' AND nanos IS NULL
+        AND call_id IN (
+            SELECT parent_id FROM payonce_entries
+            WHERE parent_id IS NOT NULL AND at >= :since - 86400 AND at < :until))
+    ELSE 0 END AS hollow
+FROM settled CROSS JOIN besides;
 
 -- name: sums_by_currency
--- The same, where currencies are mixed: they never add up.
+-- The same for a job or a tenant, or where currencies are mixed: they never add up.
 SELECT currency,
     coalesce(sum(nanos) FILTER (WHERE kind = 'settle'), 0) AS paid,
     coalesce(sum(nanos) FILTER (WHERE kind = 'waste'), 0) AS waste,
