@@ -5,15 +5,26 @@ Days are those of UTC, as on providers' bills.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import groupby
 
 from payonce.delivery import LOOKOUT, WAKE
-from payonce.journal.ledger import Doubt, EntryFilter, OfModel, Replayed, Share, Sum
+from payonce.journal.ledger import (
+    Again,
+    Doubt,
+    EntryFilter,
+    OfModel,
+    Outlay,
+    Replayed,
+    Share,
+    Sum,
+)
 from payonce.journal.protocol import Journal, RunFilter, RunSummary
+from payonce.journal.side_by_side import aside, together
 from payonce.model import Arrival, Attempt, Run, RunState
-from payonce.money import Entry
 
 DAY = 86_400.0
 OPENED = 3
@@ -41,7 +52,7 @@ class Day:
 class Story:
     """A run with all that is known of it; `run` is None where it has been pruned since.
 
-    Entries are those of the period; attempts and arrivals those of the run's whole life.
+    Outlays are those of the period; attempts and arrivals those of the run's whole life.
     """
 
     run_id: int
@@ -51,7 +62,7 @@ class Story:
     run: Run | None
     attempts: list[Attempt]
     arrivals: list[Arrival]
-    entries: list[Entry]
+    outlays: list[Outlay]
 
     @property
     def further(self) -> list[Arrival]:
@@ -75,7 +86,8 @@ class Account:
     """A period: its days with what they cost, its dearest runs, what is in doubt, what was saved.
 
     `parked` are runs that were set aside in the period and still are; `now` is the journal's time
-    at which it was read. `models` is None where there are too many calls to tell them apart.
+    at which it was read. `models` is None where there are too many calls to tell them apart;
+    `again` are the deliveries after a run's first.
     """
 
     wanted: EntryFilter
@@ -87,6 +99,7 @@ class Account:
     replayed: list[Replayed]
     parked: list[RunSummary]
     models: list[OfModel] | None = None
+    again: Sequence[Again] = ()
 
     @property
     def sums(self) -> list[Sum]:
@@ -123,33 +136,13 @@ def added(one: Sum, other: Sum) -> Sum:
     return replace(one, since=since, until=until, **more)
 
 
-def add_up(entries: Sequence[Entry], since: float, until: float) -> list[Sum]:
-    """What entries add up to, by currency, as `Ledger.sums` does it."""
-    parents = {entry.parent_id for entry in entries}
-    found: dict[str, list[Entry]] = {}
-    for entry in entries:
-        hollow = entry.kind == "settle" and entry.nanos is None and entry.call_id in parents
-        if entry.kind in ("settle", "waste", "doubt") and not hollow:
-            found.setdefault(entry.currency, []).append(entry)
-    return [_sum(since, until, currency, found[currency]) for currency in sorted(found)]
-
-
-def _sum(since: float, until: float, currency: str, entries: Sequence[Entry]) -> Sum:
-    def amount(kind: str) -> int:
-        return sum(entry.nanos or 0 for entry in entries if entry.kind == kind)
-
-    settled = [entry for entry in entries if entry.kind == "settle"]
-    return Sum(
-        since=since,
-        until=until,
-        currency=currency,
-        paid=amount("settle"),
-        waste=amount("waste"),
-        doubt=amount("doubt"),
-        calls=len(settled),
-        unpriced=sum(entry.nanos is None for entry in settled),
-        wasted=sum(entry.kind == "waste" for entry in entries),
-    )
+def add_up(outlays: Iterable[Outlay], since: float, until: float) -> list[Sum]:
+    """What outlays add up to, by currency."""
+    found: dict[str, Sum] = {}
+    for one in (replace(outlay.sum, since=since, until=until) for outlay in outlays):
+        known = found.get(one.currency)
+        found[one.currency] = one if known is None else added(known, one)
+    return [found[currency] for currency in sorted(found)]
 
 
 def account(
@@ -167,41 +160,62 @@ def account(
         tell: told what is read next, for those who wait.
     """
     tell("adding up days")
+    ledger = journal.ledger
+    besides = aside(partial(_besides, journal, wanted, key))
     if key is None:
-        days = _days(journal, wanted, tell)
-        shown = _told(days)
-        stories = [_story(journal, share, wanted) for share in shown]
+        days, models = _days(journal, wanted, tell)
+        stories = together(partial(_story, journal, share, wanted) for share in _told(days))
+        again = ledger.again(wanted)
     else:
         stories = _stories_of(journal, key, wanted)
-        days = _days_of(stories)
+        days, models = _days_of(stories), _models_of(stories, wanted)
+        again = [one for story in stories for one in _again(story, wanted)]
     tell("looking for doubts and repeats")
-    doubts, replayed = journal.ledger.doubts(wanted), journal.ledger.replayed(wanted)
+    doubts, replayed, parked = besides()
+    return Account(
+        wanted, key, journal.now(), days, stories, doubts, replayed, parked, models, again
+    )
+
+
+def _besides(
+    journal: Journal, wanted: EntryFilter, key: str | None
+) -> tuple[list[Doubt], list[Replayed], list[RunSummary]]:
+    """What does not depend on where the money went."""
+    ledger = journal.ledger
+    doubts, replayed = ledger.doubts(wanted), ledger.replayed(wanted)
     if key is not None:
         doubts = [doubt for doubt in doubts if doubt.entry.key == key]
         replayed = [one for one in replayed if one.key == key]
-    parked = _parked(journal, wanted, key)
-    now, models = journal.now(), _models(journal, wanted, key, days, stories)
-    return Account(wanted, key, now, days, stories, doubts, replayed, parked, models)
+    return doubts, replayed, _parked(journal, wanted, key)
 
 
-def _models(
-    journal: Journal, wanted: EntryFilter, key: str | None, days: list[Day], stories: list[Story]
-) -> list[OfModel] | None:
-    if key is None:
-        few = sum(one.calls for day in days for one in day.sums) <= MOST_CALLS
-        return journal.ledger.models(wanted) if few else None
-    entries = [entry for story in stories for entry in story.entries]
-    parents = {entry.parent_id for entry in entries}
-    own = [entry for entry in entries if entry.nanos is not None or entry.call_id not in parents]
-    found = [
+def _models_of(stories: Iterable[Story], wanted: EntryFilter) -> list[OfModel]:
+    found: dict[str | None, list[Outlay]] = {}
+    for one in (outlay for story in stories for outlay in story.outlays):
+        found.setdefault(one.model, []).append(one)
+    models = [
         OfModel(model, one)
-        for model in {entry.model for entry in own}
-        for one in add_up([e for e in own if e.model == model], wanted.since, wanted.until)
+        for model, same in found.items()
+        for one in add_up(same, wanted.since, wanted.until)
     ]
-    return sorted(found, key=lambda each: (-each.sum.paid, -each.sum.calls, each.model or ""))
+    return sorted(models, key=lambda each: (-each.sum.paid, -each.sum.calls, each.model or ""))
 
 
-def _days(journal: Journal, wanted: EntryFilter, tell: Callable[[str], None]) -> list[Day]:
+def _again(story: Story, wanted: EntryFilter) -> Iterator[Again]:
+    """The further deliveries of one run, day by day."""
+    found = Counter(
+        (arrival.at // DAY * DAY, arrival.delivery.queue, arrival.delivery.user_agent)
+        for arrival in story.further
+        if wanted.since <= arrival.at < wanted.until
+    )
+    for (day, queue, agent), count in found.items():
+        yield Again(day, story.job, story.tenant, queue, agent, count)
+
+
+def _days(
+    journal: Journal, wanted: EntryFilter, tell: Callable[[str], None]
+) -> tuple[list[Day], list[OfModel] | None]:
+    """What each day cost, with the shares of the dearest ones; and what each model did."""
     midnight = -(-wanted.since // DAY) * DAY
     begun = replace(wanted, until=min(midnight, wanted.until))
     sums = journal.ledger.sums(begun) if wanted.since < midnight else []
@@ -211,18 +225,26 @@ def _days(journal: Journal, wanted: EntryFilter, tell: Callable[[str], None]) ->
         Day(since, until, list(same), [])
         for (since, until), same in groupby(sums, key=lambda one: (one.since, one.until))
     ]
-    opened: set[float] = set()
+    few = sum(one.calls for one in sums) <= MOST_CALLS
+    models = aside(partial(journal.ledger.models, wanted)) if few else None
+    tell("reading the dearest days")
+    opened = _opened(days)
+    asked = [replace(wanted, since=day.since, until=day.until) for day in opened]
+    shares = together(partial(journal.ledger.shares, each, MOST_RUNS) for each in asked)
+    known = {day.since: own for day, own in zip(opened, shares, strict=True)}
+    found = [replace(day, shares=known.get(day.since, [])) for day in days]
+    return found, models and models()
+
+
+def _opened(days: Iterable[Day]) -> list[Day]:
+    """The dearest days, as far as they are not too many calls."""
+    opened: list[Day] = []
     calls = 0
     for day in sorted(days, key=_dearness, reverse=True)[:OPENED]:
         calls += sum(one.calls for one in day.sums)
         if calls <= MOST_CALLS or not opened:
-            opened.add(day.since)
-    for number, day in enumerate(days):
-        if day.since in opened:
-            tell("reading the dearest days")
-            asked = replace(wanted, since=day.since, until=day.until)
-            days[number] = replace(day, shares=journal.ledger.shares(asked, MOST_RUNS))
-    return days
+            opened.append(day)
+    return opened
 
 
 def _dearness(day: Day) -> tuple[int, int, float]:
@@ -243,47 +265,37 @@ def _told(days: Iterable[Day]) -> list[Share]:
     return list(found.values())
 
 
-def _entries(journal: Journal, run_id: int, wanted: EntryFilter) -> list[Entry]:
-    return [
-        entry
-        for entry in journal.ledger.entries(run_id)
-        if wanted.since <= entry.at < wanted.until
-        and wanted.tenant in (None, entry.tenant)
-        and wanted.job in (None, entry.job)
-    ]
-
-
 def _stories_of(journal: Journal, key: str, wanted: EntryFilter) -> list[Story]:
     """The runs of a key, those that have been pruned since, and those that paid nothing, too."""
     asked = RunFilter(key=key, job=wanted.job, tenant=wanted.tenant, limit=MOST_RUNS)
-    known = {one.run.id: one.run for one in journal.runs(asked)}
-    ids = dict.fromkeys([*known, *journal.ledger.runs_of(key, wanted.job)])
-    found = [(run_id, known.get(run_id), _entries(journal, run_id, wanted)) for run_id in ids]
+    listed = aside(partial(journal.runs, asked))
+    paid = journal.ledger.runs_of(key, wanted.job)
+    known = {one.run.id: one.run for one in listed()}
+    ids = list(dict.fromkeys([*known, *paid]))
+    outlays = together(partial(journal.ledger.outlays, run_id, wanted) for run_id in ids)
     return [
-        _told_of(journal, run_id, run, entries, run or entries[0])
-        for run_id, run, entries in found
-        if run or entries
+        _told_of(journal, run_id, known.get(run_id), own, known.get(run_id) or own[0])
+        for run_id, own in zip(ids, outlays, strict=True)
+        if run_id in known or own
     ]
 
 
 def _days_of(stories: Sequence[Story]) -> list[Day]:
-    """The days of a few runs, out of their entries."""
-    found: dict[float, dict[int, list[Entry]]] = {}
+    """The days of a few runs, out of their outlays."""
+    found: dict[float, dict[int, list[Outlay]]] = {}
     for story in stories:
-        for entry in story.entries:
-            runs = found.setdefault(entry.at // DAY * DAY, {})
-            runs.setdefault(story.run_id, []).append(entry)
+        for one in story.outlays:
+            found.setdefault(one.day, {}).setdefault(story.run_id, []).append(one)
     whose = {story.run_id: story for story in stories}
     days = []
     for since, runs in sorted(found.items()):
-        sums = add_up([e for own in runs.values() for e in own], since, since + DAY)
+        sums = add_up((one for own in runs.values() for one in own), since, since + DAY)
         shares = [
             whose[run_id].share(one)
             for run_id, own in runs.items()
             for one in add_up(own, since, since + DAY)
         ]
-        if sums:
-            days.append(Day(since, since + DAY, sums, shares))
+        days.append(Day(since, since + DAY, sums, shares))
     return days
 
 
@@ -292,15 +304,15 @@ def _story(journal: Journal, share: Share, wanted: EntryFilter) -> Story:
     run = journal.find(share.job, share.key or "")
     if run is not None and run.id != run_id:  # pruned, and begun anew since
         run = None
-    return _told_of(journal, run_id, run, _entries(journal, run_id, wanted), share)
+    return _told_of(journal, run_id, run, journal.ledger.outlays(run_id, wanted), share)
 
 
 def _told_of(
     journal: Journal,
     run_id: int,
     run: Run | None,
-    entries: list[Entry],
-    whose: Run | Entry | Share,
+    outlays: list[Outlay],
+    whose: Run | Outlay | Share,
 ) -> Story:
     history = journal.history(run_id)
     return Story(
@@ -311,7 +323,7 @@ def _told_of(
         run=run,
         attempts=history.attempts,
         arrivals=history.arrivals,
-        entries=entries,
+        outlays=outlays,
     )
 
 

@@ -9,9 +9,10 @@ from tests.journal.making import closing, intended, opened, receipt
 from tests.journal.making import intent as intent_of
 from tests.journal.stores import Clock
 
-from payonce.journal.ledger import EntryFilter, OfModel, Share, Sum
+from payonce.journal.ledger import Again, EntryFilter, OfModel, Share, Sum
 from payonce.journal.protocol import Journal
 from payonce.model import CallState, Delivery, Run, RunState
+from payonce.money import Budget
 
 ALL = EntryFilter(0.0, 9e9)
 DAY = 86_400.0
@@ -122,6 +123,77 @@ def test_a_step_that_only_made_captured_calls_has_no_receipt_besides_theirs(
     assert [share.sum for share in ledger.shares(ALL)] == [_sum(3, calls=2, unpriced=1)]
 
 
+def test_a_step_of_another_currency_that_only_made_captured_calls_is_not_counted(
+    journal: Journal,
+) -> None:
+    """Days in one currency are sums in one, whatever steps without a cost of their own say."""
+    run = opened(journal)
+    outer = intended(journal, run, "outer")
+    inner = {"source": "capture", "parent_id": outer}
+    _pay(journal, run, "inner", cost_nanos=3, currency="EUR", intent=inner)
+    journal.complete(outer, intent_of(run, "outer"), receipt()).now()
+    assert journal.ledger.sums(ALL) == [_sum(3, "EUR", calls=1)]
+    [outlay] = journal.ledger.outlays(run.id, ALL)
+    assert (outlay.step, outlay.sum) == ("inner", _sum(3, "EUR", calls=1))
+
+
+def test_a_day_of_nothing_but_outer_steps_costs_nothing(journal: Journal, clock: Clock) -> None:
+    """Where only the ends of steps fall into a day, whose calls were paid before, it has no sum."""
+    run = opened(journal, lease=9 * DAY)
+    outer = intended(journal, run, "outer")
+    inner = {"source": "capture", "parent_id": outer}
+    _pay(journal, run, "inner", cost_nanos=3, intent=inner)
+    clock.move(60)
+    journal.complete(outer, intent_of(run, "outer"), receipt()).now()
+    assert journal.ledger.sums(EntryFilter(clock.now - 1, clock.now + 1)) == []
+
+
+def test_what_comes_late_changes_the_day_that_it_belongs_to(journal: Journal, clock: Clock) -> None:
+    """A day that is long over, and was added up already, is told anew: nothing is kept of sums."""
+    run = opened(journal, lease=9 * DAY)
+    day = EntryFilter(clock.now, clock.now + 1)
+    lost = intended(journal, run, "a", ceiling_nanos=9)
+    journal.end(lost, intent_of(run, "a"), CallState.IN_DOUBT, "read timeout").now()
+    [before] = journal.ledger.sums(day)
+    assert (before.doubt, before.paid) == (9, 0)
+    clock.move(3 * DAY)
+    journal.complete(lost, intent_of(run, "a"), receipt(cost_nanos=2)).now()
+    [after] = journal.ledger.sums(day)
+    [today] = journal.ledger.sums(EntryFilter(clock.now, clock.now + 1))
+    assert (after.doubt, after.paid, today.paid) == (0, 0, 2)
+
+
+def test_sums_are_exact_beyond_whole_numbers_of_the_database(
+    journal: Journal, clock: Clock
+) -> None:
+    """Nine billion units of a currency, and more, are told to the last nano, whatever is asked."""
+    much, day, ledger = 2**62 + 1, clock.now // DAY * DAY, journal.ledger
+    runs = [opened(journal, f"course:{n}", lease=900.0) for n in range(1, 5)]
+    for run in runs:
+        _pay(journal, run, "a", cost_nanos=much, model="large")
+    _pay(journal, runs[0], "b", cost_nanos=much, model="large")
+    _pay(journal, runs[0], "c", cost_nanos=much, model="large")
+    whole = _sum(6 * much, calls=6)
+    assert ledger.sums(ALL) == [whole]
+    assert ledger.sums(EntryFilter(0.0, 9e9, tenant="acme")) == [whole]
+    assert ledger.models(ALL) == [OfModel("large", whole)]
+    shares = ledger.shares(ALL, most=1)
+    assert [(each.key, each.sum.paid) for each in shares] in (
+        [("course:1", 3 * much), (None, 3 * much)],
+        [(None, 3 * much), ("course:1", 3 * much)],
+    )
+    assert sum(each.sum.paid for each in ledger.outlays(runs[0].id, ALL)) == 3 * much
+    assert [each.nanos for each in ledger.spent(ALL)] == [6 * much]
+    assert [each.nanos for each in ledger.dearest(ALL, 1)] == [3 * much]
+    [peak] = ledger.peaks(day, day + DAY, "app", [])
+    assert peak.nanos == 6 * much
+    assert ledger.used(Budget("tenant", "acme", "total", 7, "USD")).spent == 6 * much
+    clock.move(1)
+    journal.note(runs[0].id, Delivery(queue="cloud-tasks"), "busy").now()
+    assert [each.saved for each in ledger.replayed(ALL)] == [3 * much]
+    assert ledger.sums(EntryFilter(0.0, 1.0)) == []
+
+
 def test_waste_is_part_of_what_was_paid(journal: Journal) -> None:
     """A rejected receipt counts as paid, and as wasted."""
     run = opened(journal)
@@ -217,6 +289,27 @@ def test_further_deliveries_would_have_paid_what_was_there(journal: Journal, clo
     (found,) = journal.ledger.replayed(ALL)
     assert (found.key, found.deliveries, found.currency) == ("course:1", 3, "USD")
     assert (found.saved, found.calls, found.unpriced) == (19, 7, 2)
+
+
+def test_further_deliveries_are_counted_by_whose_they_are_and_where_they_came_from(
+    journal: Journal, clock: Clock
+) -> None:
+    """Each day, job and tenant with its queues; what payonce itself called is left out."""
+    for n, tenant in enumerate(("acme", "acme", None), start=1):
+        run = opened(journal, f"course:{n}", tenant=tenant, lease=9 * DAY)
+        _delivered(journal, run, clock)
+        _delivered(journal, run, clock, "lookout")
+    day = clock.now // DAY * DAY
+    clock.move(DAY)
+    _delivered(journal, run, clock, "pubsub")
+    acme = Again(day, "generate", "acme", "cloud-tasks", None, 2)
+    others = [
+        Again(day, "generate", None, "cloud-tasks", None, 1),
+        Again(day + DAY, "generate", None, "pubsub", None, 1),
+    ]
+    assert journal.ledger.again(ALL) == [acme, *others]
+    assert journal.ledger.again(EntryFilter(0.0, 9e9, tenant="acme")) == [acme]
+    assert journal.ledger.again(EntryFilter(0.0, 9e9, job="other")) == []
 
 
 def test_a_further_attempt_is_a_further_delivery(journal: Journal, clock: Clock) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from payonce.errors import RunNotFound
 if TYPE_CHECKING:
     from payonce.journal.ledger import EntryFilter
     from payonce.journal.protocol import Journal
+    from payonce.ledger import Account
 
 _DAY = 86_400.0
 _SLOW = 1.0
@@ -81,12 +83,8 @@ def why(
       payonce why --since 30d --json | jq -r .sentence
       payonce why --run course:42 --markdown > post-mortem.md
     """
-    from payonce.cli.printing import print_json, print_view
     from payonce.journal.ledger import EntryFilter
     from payonce.ledger import account
-    from payonce.report.why_document import why_document
-    from payonce.report.why_post_mortem import post_mortem
-    from payonce.report.why_view import period, why_view
 
     if day is not None and (since or until):
         raise click.UsageError("--day is a period of its own: leave --since and --until out.")
@@ -100,11 +98,32 @@ def why(
     if key is not None and not (found.stories or found.days):
         _check_known(journal, key, wanted)
     if as_json:
-        print_json(why_document(found))
+        _print_document(found)
     elif markdown:
-        click.echo(post_mortem(found, period(wanted, how)), nl=False)
+        _print_post_mortem(found, how)
     else:
-        print_view(why_view(found, period(wanted, how)))
+        _print_view(found, how)
+
+
+def _print_document(found: Account) -> None:
+    from payonce.cli.printing import print_json
+    from payonce.report.why_document import why_document
+
+    print_json(why_document(found))
+
+
+def _print_post_mortem(found: Account, how: str) -> None:
+    from payonce.report.why_post_mortem import post_mortem
+    from payonce.report.why_view import period
+
+    click.echo(post_mortem(found, period(found.wanted, how)), nl=False)
+
+
+def _print_view(found: Account, how: str) -> None:
+    from payonce.cli.printing import print_view
+    from payonce.report.why_view import period, why_view
+
+    print_view(why_view(found, period(found.wanted, how)))
 
 
 def _check_known(journal: Journal, key: str, wanted: EntryFilter) -> None:
@@ -173,15 +192,18 @@ def _at(written: str, now: float) -> float:
 @contextmanager
 def _waiting() -> Iterator[Callable[[str], None]]:
     """Say what is being read, on a terminal and once it has taken a second."""
+    if not sys.stderr.isatty():
+        yield lambda what: None
+        return
     from rich.status import Status
 
     from payonce.cli.printing import console
 
-    out, began = console(stderr=True), time.monotonic()
-    status = Status("", console=out)
+    began = time.monotonic()
+    status = Status("", console=console(stderr=True))
 
     def tell(what: str) -> None:
-        if out.is_terminal and time.monotonic() - began > _SLOW:
+        if time.monotonic() - began > _SLOW:
             status.update(f"{what} …")
             status.start()
 

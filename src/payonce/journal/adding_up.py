@@ -12,9 +12,11 @@ import msgspec
 from payonce.journal import rows
 from payonce.journal.fields import columns
 from payonce.journal.ledger import (
+    Again,
     Doubt,
     EntryFilter,
     OfModel,
+    Outlay,
     Peak,
     Replayed,
     Share,
@@ -71,11 +73,18 @@ class AddingUp:
         found = self._all("dearest_runs", **columns(wanted), most=most)
         return [rows.share(row, wanted) for row in found]
 
+    def outlays(self, run_id: int, wanted: EntryFilter) -> list[Outlay]:
+        found = self._all("outlays_of_run", run_id=run_id, **columns(wanted))
+        return [rows.outlay(row, wanted) for row in found]
+
     def doubts(self, wanted: EntryFilter) -> list[Doubt]:
         return [rows.doubt(row) for row in self._all("open_doubts", **columns(wanted))]
 
     def replayed(self, wanted: EntryFilter) -> list[Replayed]:
         return [rows.replayed(row) for row in self._all("replayed", **columns(wanted))]
+
+    def again(self, wanted: EntryFilter) -> list[Again]:
+        return [rows.again(row) for row in self._all("delivered_again", **columns(wanted))]
 
     def spent(self, wanted: EntryFilter) -> list[Spent]:
         return [rows.spent(row) for row in self._all("spent_lately", **columns(wanted))]

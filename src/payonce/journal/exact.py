@@ -21,14 +21,14 @@ def overflowed(failure: sqlite3.OperationalError) -> bool:
 
 
 def exactly(query: Callable[[sqlite3.Connection], T]) -> Callable[[sqlite3.Connection], T]:
-    """A query whose sums may be of any size: what SQLite can't hold comes as a text of digits."""
+    """A query whose sums may be of any size: what SQLite can't hold comes as a text of digits.
+
+    SQLite's own sum can't be had back: a connection that has done this is good for nothing else.
+    """
 
     def asked(db: sqlite3.Connection) -> T:
         db.create_window_function("sum", 1, _Sum)
-        try:
-            return query(db)
-        finally:
-            db.create_window_function("sum", 1, None)
+        return query(db)
 
     return asked
 

@@ -120,6 +120,20 @@ class OfModel:
 
 
 @dataclass(frozen=True, slots=True)
+class Outlay:
+    """What an attempt has paid for one step to one model, in the UTC day that began at `day`."""
+
+    day: float
+    attempt: int
+    step: str
+    model: str | None
+    job: str
+    key: str
+    tenant: str | None
+    sum: Sum
+
+
+@dataclass(frozen=True, slots=True)
 class Doubt:
     """A call that may have been billed: its entry, and what the same call cost when repeated.
 
@@ -149,6 +163,18 @@ class Replayed:
     saved: int
     calls: int
     unpriced: int
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """How many further deliveries the runs of a job and tenant got from one queue on one day."""
+
+    day: float
+    job: str
+    tenant: str | None
+    queue: str
+    user_agent: str | None
+    deliveries: int
 
 
 class Ledger(Protocol):
@@ -212,11 +238,17 @@ class Ledger(Protocol):
     def shares(self, wanted: EntryFilter, most: int = 100) -> list[Share]:
         """Whose the money is: the dearest runs of each currency, then the others in few rows."""
 
+    def outlays(self, run_id: int, wanted: EntryFilter) -> list[Outlay]:
+        """What a run's money went to, in the order in which it was first paid for."""
+
     def doubts(self, wanted: EntryFilter) -> list[Doubt]:
         """The calls that are in doubt by now, by when they came into doubt."""
 
     def replayed(self, wanted: EntryFilter) -> list[Replayed]:
         """What deliveries in this period would have paid again, the most first."""
+
+    def again(self, wanted: EntryFilter) -> list[Again]:
+        """The deliveries after a run's first, by day, job, tenant and where they came from."""
 
     def runs_of(self, key: str, job: str | None = None) -> list[int]:
         """The ids of the runs of a key, those that have been pruned since, too."""

@@ -13,9 +13,11 @@ from typing import Any, Protocol
 import msgspec
 
 from payonce.journal.ledger import (
+    Again,
     Doubt,
     EntryFilter,
     OfModel,
+    Outlay,
     Peak,
     Replayed,
     Share,
@@ -184,6 +186,13 @@ def share(row: Row, wanted: EntryFilter) -> Share:
     )
 
 
+def outlay(row: Row, wanted: EntryFilter) -> Outlay:
+    """A row of `outlays_of_run`."""
+    names = ("day", "attempt", "step", "model", "job", "key", "tenant")
+    given = {name: row[name] for name in names}
+    return Outlay(**given, sum=sum_(row, wanted, row["currency"]))
+
+
 def doubt(row: Row) -> Doubt:
     """A row of `open_doubts`."""
     return Doubt(entry(row), row["repeat_nanos"], row["reason"], row["resolution"])
@@ -193,6 +202,11 @@ def replayed(row: Row) -> Replayed:
     """A row of `replayed`."""
     given = {name: row[name] for name in Replayed.__slots__}
     return Replayed(**given | {"saved": int(row["saved"])})
+
+
+def again(row: Row) -> Again:
+    """A row of `delivered_again`."""
+    return Again(**{name: row[name] for name in Again.__slots__})
 
 
 def spent(row: Row) -> Spent:

@@ -7,7 +7,6 @@ threads are daemons, so that whoever interrupts a long look need not wait for it
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from queue import SimpleQueue
 from threading import Lock, Thread
 from typing import TypeVar
 
@@ -18,9 +17,15 @@ AT_ONCE = 4
 
 def aside(read: Callable[[], T]) -> Callable[[], T]:
     """Begin a read, and return what waits for its end: it returns or raises what the read did."""
-    ended: SimpleQueue[Callable[[], T]] = SimpleQueue()
-    Thread(target=lambda: ended.put(_done(read)), name="payonce-read", daemon=True).start()
-    return lambda: ended.get()()
+    ended: list[Callable[[], T]] = []
+    thread = Thread(target=lambda: ended.append(_done(read)), name="payonce-read", daemon=True)
+    thread.start()
+
+    def wait() -> T:
+        thread.join()
+        return ended[0]()
+
+    return wait
 
 
 def together(reads: Iterable[Callable[[], T]]) -> list[T]:

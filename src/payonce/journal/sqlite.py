@@ -365,7 +365,7 @@ class SqliteJournal:
         except sqlite3.OperationalError as exc:
             if not overflowed(exc):
                 raise
-            return self._file.read(exactly(read))
+            return self._file.read(exactly(read), once=True)
 
 
 def _do(db: sqlite3.Connection, query: str, **given: Any) -> int:

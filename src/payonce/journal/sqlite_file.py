@@ -115,20 +115,23 @@ class SqliteFile:
             connection.execute("RELEASE one")
         return result
 
-    def read(self, query: Callable[[sqlite3.Connection], T]) -> T:
-        """Do one read on a connection that no other thread is using."""
+    def read(self, query: Callable[[sqlite3.Connection], T], *, once: bool = False) -> T:
+        """Do one read on a connection that no other thread is using, or `once`, on a new one."""
         with self._reading:
             while self._paused:
                 self._reading.wait()
             self._reads += 1
         try:
-            reader = self._reader()
+            reader = self._opened() if once else self._reader()
             try:
                 result = query(reader.connection)
             except BaseException:
                 reader.close()
                 raise
-            self._readers.append(reader)
+            if once:
+                reader.close()
+            else:
+                self._readers.append(reader)
             return result
         finally:
             with self._reading:

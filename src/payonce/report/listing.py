@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import RenderableType
 from rich.text import Text
 
 from payonce import budget
 from payonce.journal.protocol import RunSummary
-from payonce.looks import Look
 from payonce.model import Run, RunState, WakesOn
 from payonce.report import text
 from payonce.report.budgets import title
+from payonce.report.causes import by_cause
 from payonce.report.tables import table
+
+if TYPE_CHECKING:
+    from payonce.looks import Look
 
 _SHOWN = 20
 _SAID_AGAIN = {" is missing": " is still missing", " does not exist": " still does not exist"}
@@ -134,16 +137,6 @@ def _of_now(defect: str) -> str:
         if plain in defect:
             return defect.replace(plain, again, 1)
     return f"still: {defect}"
-
-
-def by_cause(summaries: Sequence[RunSummary]) -> list[list[RunSummary]]:
-    """Parked runs, those of one cause together; the runs that failed by it before those held."""
-    causes: dict[tuple[str, str], list[RunSummary]] = {}
-    for summary in sorted(summaries, key=lambda summary: summary.run.held):
-        run = summary.run
-        job = run.job if budget.of_fingerprint(run.fingerprint) is None else ""
-        causes.setdefault((job, run.fingerprint or ""), []).append(summary)
-    return sorted(causes.values(), key=len, reverse=True)
 
 
 def _cause(summaries: Sequence[RunSummary]) -> str:

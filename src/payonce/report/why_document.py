@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from payonce.journal.ledger import Doubt, Replayed, Share, Sum
+from payonce.journal.ledger import Again, Doubt, Replayed, Share, Sum
 from payonce.ledger import Account, Day, Story, add_up
 from payonce.model import Attempt
 from payonce.money import Money
-from payonce.report.listing import by_cause
+from payonce.report.causes import by_cause
 from payonce.report.why_next import to_do
 from payonce.report.why_sentence import besides, sentence
 from payonce.report.why_words import trigger
@@ -36,6 +36,7 @@ def why_document(account: Account) -> dict[str, Any]:
         "runs": [_story_row(story) for story in account.stories],
         "in_doubt": [_doubt_row(doubt) for doubt in account.doubts],
         "saved": [_saved_row(one) for one in account.replayed],
+        "delivered_again": [_again_row(one) for one in account.again],
         "parked": [_cause_row(cause) for cause in by_cause(account.parked)],
         "next": to_do(account),
     }
@@ -61,7 +62,7 @@ def sum_row(one: Sum) -> dict[str, Any]:
 
 def _day_row(day: Day) -> dict[str, Any]:
     return {
-        "day": f"{datetime.fromtimestamp(day.since, UTC):%Y-%m-%d}",
+        "day": _date(day.since),
         "totals": [sum_row(one) for one in day.sums],
         "shares": [_share_row(share) for share in day.shares],
     }
@@ -82,7 +83,7 @@ def _story_row(story: Story) -> dict[str, Any]:
     run = story.run
     triggers: dict[str, int] = {}
     for arrival in story.arrivals:
-        name = trigger(arrival)
+        name = trigger(arrival.delivery.queue, arrival.delivery.user_agent)
         triggers[name] = triggers.get(name, 0) + 1
     return {
         "key": story.key,
@@ -104,14 +105,13 @@ def _attempt_rows(story: Story) -> Iterable[dict[str, Any]]:
     known = {attempt.number: attempt for attempt in story.attempts}
     return [
         _attempt_row(number, known.get(number), story)
-        for number in sorted({entry.attempt for entry in story.entries} | set(known))
+        for number in sorted({one.attempt for one in story.outlays} | set(known))
     ]
 
 
 def _attempt_row(number: int, attempt: Attempt | None, story: Story) -> dict[str, Any]:
-    own = [entry for entry in story.entries if entry.attempt == number]
-    steps = {entry.step: [e for e in own if e.step == entry.step] for entry in own}
-    parents = {entry.parent_id for entry in own}
+    own = [one for one in story.outlays if one.attempt == number]
+    steps = {one.step: [each for each in own if each.step == one.step] for one in own}
     return {
         "number": number,
         "started": moment(attempt.started_at) if attempt else None,
@@ -122,9 +122,8 @@ def _attempt_row(number: int, attempt: Attempt | None, story: Story) -> dict[str
         "fingerprint": attempt.fingerprint if attempt else None,
         "totals": [sum_row(one) for one in add_up(own, 0, 0)],
         "steps": [
-            {"step": step, "totals": [sum_row(one) for one in add_up(real, 0, 0)]}
+            {"step": step, "totals": [sum_row(one) for one in add_up(same, 0, 0)]}
             for step, same in steps.items()
-            if (real := [e for e in same if e.nanos is not None or e.call_id not in parents])
         ],
     }
 
@@ -162,6 +161,21 @@ def _saved_row(one: Replayed) -> dict[str, Any]:
         "receipts": one.calls,
         "unknown_price": one.unpriced,
     }
+
+
+def _again_row(one: Again) -> dict[str, Any]:
+    return {
+        "day": _date(one.day),
+        "job": one.job,
+        "tenant": one.tenant,
+        "queue": one.queue,
+        "trigger": trigger(one.queue, one.user_agent),
+        "deliveries": one.deliveries,
+    }
+
+
+def _date(at: float) -> str:
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d}"
 
 
 def _cause_row(cause: list[Any]) -> dict[str, Any]:

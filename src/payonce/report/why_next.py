@@ -9,7 +9,7 @@ from payonce.journal.ledger import Doubt
 from payonce.ledger import Account, Story
 from payonce.model import Run, RunState, WakesOn
 from payonce.report import text
-from payonce.report.listing import by_cause
+from payonce.report.causes import by_cause
 from payonce.report.why_words import lasting
 
 _LATELY = 3600.0
@@ -92,7 +92,7 @@ def _words(doubt: Doubt) -> str:
 
 
 def _wasted(account: Account) -> list[str]:
-    wasteful = [s for s in account.stories if any(e.kind == "waste" for e in s.entries)]
+    wasteful = [s for s in account.stories if any(one.sum.wasted for one in s.outlays)]
     return [
         f"See which answers of {story.key} did no good: {_show(story)} --answers"
         for story in wasteful[:_MOST]

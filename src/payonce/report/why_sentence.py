@@ -10,7 +10,7 @@ from payonce.journal.ledger import Share, Sum
 from payonce.ledger import Account, Day, Story, add_up, added
 from payonce.model import Attempt, Run, RunState
 from payonce.report import text
-from payonce.report.listing import by_cause
+from payonce.report.causes import by_cause
 from payonce.report.why_words import both, day, deliveries, money, paid, percent, sums
 
 _HALF = 0.5
@@ -242,7 +242,7 @@ def _ended(story: Story) -> str:
         case RunState.DONE:
             if run.attempt == 1:
                 return "it is done"
-            later = [e for e in story.entries if e.attempt == run.attempt]
+            later = [one for one in story.outlays if one.attempt == run.attempt]
             spent = add_up(later, 0, 0)
             calls = sum(one.calls for one in spent)
             cost = f"paying {paid(spent)} more" if calls else "paying nothing again"

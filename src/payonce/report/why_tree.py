@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from payonce.journal.ledger import Share, Sum
-from payonce.ledger import Account, Day, Story, add_up, added
+from payonce.journal.ledger import Again, Outlay, Share, Sum
+from payonce.ledger import DAY, Account, Day, Story, add_up, added
 from payonce.model import Attempt
-from payonce.money import Entry
 from payonce.report import text
+from payonce.report.why_words import again as further_deliveries
 from payonce.report.why_words import day as day_named
 
 _MOST = 5
@@ -44,37 +44,45 @@ def trees(account: Account, currency: str) -> list[Node]:
     for day in account.days:
         for whole in day.sums:
             if whole.currency == currency:
-                children = _jobs(day, whole, stories)
+                again = [one for one in account.again if one.day <= day.since < one.day + DAY]
+                children = _jobs(day, whole, stories, again)
                 found.append(Node(day_named(day.since), whole, "", children))
     return found
 
 
-def _jobs(day: Day, whole: Sum, stories: dict[int, Story]) -> tuple[Node, ...]:
+def _jobs(
+    day: Day, whole: Sum, stories: dict[int, Story], again: Sequence[Again]
+) -> tuple[Node, ...]:
     shares = [share for share in day.shares if share.sum.currency == whole.currency]
     return _branches(
         shares,
+        again,
         whole,
-        lambda share: f"job {share.job}",
-        lambda same: _tenants(same, whole, stories),
+        lambda one: f"job {one.job}",
+        lambda same, own: _tenants(same, own, whole, stories),
     )
 
 
-def _tenants(shares: Sequence[Share], whole: Sum, stories: dict[int, Story]) -> tuple[Node, ...]:
+def _tenants(
+    shares: Sequence[Share], again: Sequence[Again], whole: Sum, stories: dict[int, Story]
+) -> tuple[Node, ...]:
     if all(share.tenant is None for share in shares):
         return _runs(shares, whole, stories)
     return _branches(
         shares,
+        again,
         whole,
-        lambda share: f"tenant {share.tenant}" if share.tenant else "no tenant",
-        lambda same: _runs(same, whole, stories),
+        lambda one: f"tenant {one.tenant}" if one.tenant else "no tenant",
+        lambda same, own: _runs(same, whole, stories),
     )
 
 
 def _branches(
     shares: Sequence[Share],
+    again: Sequence[Again],
     whole: Sum,
-    name: Callable[[Share], str],
-    open_: Callable[[Sequence[Share]], tuple[Node, ...]],
+    name: Callable[[Share | Again], str],
+    open_: Callable[[Sequence[Share], Sequence[Again]], tuple[Node, ...]],
 ) -> tuple[Node, ...]:
     found: dict[str, list[Share]] = {}
     for share in shares:
@@ -83,10 +91,11 @@ def _branches(
         ((named, same, _total(share.sum for share in same)) for named, same in found.items()),
         key=lambda group: (-group[2].paid, -group[2].calls, group[0]),
     )
-    nodes = [
-        Node(named, total, _count(same), open_(same) if _is_opened(n, total, whole) else ())
-        for n, (named, same, total) in enumerate(groups[:_MOST])
-    ]
+    nodes = []
+    for n, (named, same, total) in enumerate(groups[:_MOST]):
+        own = [one for one in again if name(one) == named]
+        children = open_(same, own) if _is_opened(n, total, whole) else ()
+        nodes.append(Node(named, total, _count(same, own), children))
     rest = groups[_MOST:]
     if rest:
         word = name(rest[0][1][0]).partition(" ")[0]
@@ -94,8 +103,10 @@ def _branches(
     return tuple(nodes)
 
 
-def _count(shares: Iterable[Share]) -> str:
-    return text.plural(sum(share.runs for share in shares), "run")
+def _count(shares: Iterable[Share], again: Iterable[Again]) -> str:
+    runs = text.plural(sum(share.runs for share in shares), "run")
+    further = further_deliveries(again)
+    return f"{runs}, {further}" if further else runs
 
 
 def _is_opened(number: int, part: Sum, whole: Sum) -> bool:
@@ -125,13 +136,13 @@ def _run(share: Share, story: Story | None) -> Node:
 
 
 def _attempts(story: Story, whole: Sum) -> tuple[Node, ...]:
-    entries = [e for e in story.entries if whole.since <= e.at < whole.until]
+    outlays = [one for one in story.outlays if one.day <= whole.since < one.day + DAY]
     known = {attempt.number: attempt for attempt in story.attempts}
     started = {n for n, a in known.items() if whole.since <= a.started_at < whole.until}
-    numbers = sorted({entry.attempt for entry in entries} | started)
+    numbers = sorted({one.attempt for one in outlays} | started)
     nodes = []
     for number in numbers:
-        own = [entry for entry in entries if entry.attempt == number]
+        own = [one for one in outlays if one.attempt == number]
         total = _in_currency(own, whole)
         nodes.append(
             Node(f"attempt {number}", total, _outcome(known.get(number)), _steps(own, whole))
@@ -150,17 +161,15 @@ def _outcome(attempt: Attempt | None) -> str:
     return f"{outcome}: {text.short(attempt.reason, 72)}" if attempt.reason else outcome
 
 
-def _steps(entries: Sequence[Entry], whole: Sum) -> tuple[Node, ...]:
-    parents = {entry.parent_id for entry in entries}
-    found: dict[str, list[Entry]] = {}
-    for entry in entries:
-        if entry.nanos is not None or entry.call_id not in parents:
-            found.setdefault(entry.step, []).append(entry)
+def _steps(outlays: Sequence[Outlay], whole: Sum) -> tuple[Node, ...]:
+    found: dict[str, list[Outlay]] = {}
+    for one in outlays:
+        found.setdefault(one.step, []).append(one)
     nodes = []
     for step, same in found.items():
         total = _in_currency(same, whole)
         if total.calls or total.doubt:
-            models = sorted({entry.model for entry in same if entry.model})
+            models = sorted({one.model for one in same if one.model})
             nodes.append(Node(step, total, ", ".join(models)))
     nodes.sort(key=lambda node: (-node.sum.paid, -node.sum.calls))
     rest = nodes[_MOST:]
@@ -168,9 +177,9 @@ def _steps(entries: Sequence[Entry], whole: Sum) -> tuple[Node, ...]:
     return (*nodes[:_MOST], *more)
 
 
-def _in_currency(entries: Sequence[Entry], whole: Sum) -> Sum:
+def _in_currency(outlays: Sequence[Outlay], whole: Sum) -> Sum:
     nothing = replace(whole, paid=0, waste=0, doubt=0, calls=0, unpriced=0, wasted=0)
-    found = add_up(entries, whole.since, whole.until)
+    found = add_up(outlays, whole.since, whole.until)
     return next((one for one in found if one.currency == whole.currency), nothing)
 
 

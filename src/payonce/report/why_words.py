@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from payonce.delivery import LOOKOUT, WAKE
-from payonce.journal.ledger import Sum
+from payonce.journal.ledger import Again, Sum
 from payonce.model import Arrival
 from payonce.money import NANOS
 from payonce.report import text
@@ -87,16 +87,28 @@ def lasting(seconds: float) -> str:
     return " ".join(part for part in parts[:2] if part)
 
 
-def trigger(arrival: Arrival) -> str:
+def trigger(queue: str, user_agent: str | None) -> str:
     """Who or what a delivery came from, as far as it said so."""
-    delivery = arrival.delivery
-    agent = delivery.user_agent or ""
-    if delivery.queue not in (WAKE, LOOKOUT):
+    agent = user_agent or ""
+    if queue not in (WAKE, LOOKOUT):
         if _SCHEDULE.search(agent):
             return f"a schedule ({text.short(agent, 40)})"
         if found := _PERSON.search(agent):
             return f"a person ({found[0]})"
-    return _QUEUES.get(delivery.queue, delivery.queue)
+    return _QUEUES.get(queue, queue)
+
+
+def again(found: Iterable[Again]) -> str:
+    """How many further deliveries there were, and by what; "" where there was none."""
+    triggers: Counter[str] = Counter()
+    for one in found:
+        triggers[trigger(one.queue, one.user_agent)] += one.deliveries
+    if not triggers:
+        return ""
+    names = [name for name, _ in triggers.most_common(3)]
+    more = [f"{len(triggers) - 3} more"] if len(triggers) > 3 else []
+    counted = text.plural(triggers.total(), "further delivery", "further deliveries")
+    return f"{counted} by {both([*names, *more])}"
 
 
 def deliveries(arrivals: Sequence[Arrival]) -> str:
@@ -108,7 +120,8 @@ def deliveries(arrivals: Sequence[Arrival]) -> str:
     repeats: Counter[str] = Counter()
     seen: set[tuple[str, str]] = set()
     for arrival in arrivals:
-        name, delivery = trigger(arrival), arrival.delivery
+        delivery = arrival.delivery
+        name = trigger(delivery.queue, delivery.user_agent)
         message = (delivery.queue, delivery.message or "")
         triggers[name] += 1
         repeats[name] += bool(delivery.retry_count) or (bool(delivery.message) and message in seen)

@@ -826,6 +826,27 @@ WHERE (per_run.run_id, per_run.currency) NOT IN (SELECT run_id, currency FROM de
 GROUP BY 3, 4, 5, 6
 ORDER BY paid DESC, doubt DESC, calls DESC, 1;
 
+-- name: outlays_of_run
+-- What each attempt at a run has paid for each step, by day and model. A step that only made captured
+-- calls has no receipt besides theirs.
+SELECT floor(at / 86400) * 86400 AS day, attempt, step, model, currency, max(job) AS job,
+    max(key) AS key, max(tenant) AS tenant,
+    coalesce(sum(nanos) FILTER (WHERE kind = 'settle'), 0) AS paid,
+    coalesce(sum(nanos) FILTER (WHERE kind = 'waste'), 0) AS waste,
+    coalesce(sum(nanos) FILTER (WHERE kind = 'doubt'), 0) AS doubt,
+    count(*) FILTER (WHERE kind = 'settle') AS calls,
+    count(*) FILTER (WHERE kind = 'settle' AND nanos IS NULL) AS unpriced,
+    count(*) FILTER (WHERE kind = 'waste') AS wasted
+FROM payonce_entries
+WHERE run_id = %(run_id)s::bigint AND kind IN ('settle', 'waste', 'doubt')
+    AND at >= %(since)s::float8 AND at < %(until)s::float8
+    AND (%(job)s::text IS NULL OR job = %(job)s::text)
+    AND (%(tenant)s::text IS NULL OR tenant = %(tenant)s::text)
+    AND (kind <> 'settle' OR nanos IS NOT NULL OR call_id NOT IN (
+        SELECT parent_id FROM payonce_entries
+        WHERE run_id = %(run_id)s::bigint AND parent_id IS NOT NULL))
+GROUP BY 1, 2, 3, 4, 5 ORDER BY min(id);
+
 -- name: open_doubts
 -- Calls that may have been billed, as far as nobody knows better: what each may have cost at most,
 -- and what its repeat did cost. A step that only made captured calls is as certain as those are.
@@ -892,6 +913,16 @@ LEFT JOIN receipts ON receipts.run_id = counted.run_id
 WHERE (%(job)s::text IS NULL OR runs.job = %(job)s::text)
     AND (%(tenant)s::text IS NULL OR runs.tenant = %(tenant)s::text)
 ORDER BY saved DESC, counted.deliveries DESC, counted.run_id;
+
+-- name: delivered_again
+-- The deliveries after a run's first, but for those that payonce made itself: out of their own index.
+SELECT floor(at / 86400) * 86400 AS day, runs.job, runs.tenant, queue, user_agent, count(*) AS deliveries
+FROM payonce_deliveries AS again JOIN payonce_runs AS runs ON runs.id = again.run_id
+WHERE (again.attempt IS NULL OR again.attempt > 1)
+    AND at >= %(since)s::float8 AND at < %(until)s::float8 AND queue NOT IN ('wake', 'lookout')
+    AND (%(job)s::text IS NULL OR runs.job = %(job)s::text)
+    AND (%(tenant)s::text IS NULL OR runs.tenant = %(tenant)s::text)
+GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, deliveries DESC, 2, 3, 4, 5;
 
 -- name: runs_in_ledger
 -- The runs of a key, those that have been pruned since, too.
