@@ -13,7 +13,7 @@ from statistics import median
 from typing import Any
 
 from payonce.audit.findings import Cost, Repeated, Storm
-from payonce.audit.spacing import schedule_of, waits
+from payonce.audit.spacing import by_the_clock, schedule_of, waits
 from payonce.audit.store import Store
 from payonce.audit.wording import counted, legible
 
@@ -106,7 +106,10 @@ def _storm(group: Sequence[_Prompt]) -> Storm | None:
     ]
     found = waits(starts)
     schedule = schedule_of(found)
-    if not _is_retried(schedule, found, task=first.task is not None, prompts=len(group)):
+    task = first.task is not None
+    if by_the_clock([at for at, _ in starts]) or not _is_retried(
+        schedule, found, task=task, prompts=len(group)
+    ):
         return None
     calls = sum(each.count for each in group)
     return Storm(
@@ -129,13 +132,14 @@ def _storm(group: Sequence[_Prompt]) -> Storm | None:
 def _is_retried(schedule: str | None, found: Sequence[float], *, task: bool, prompts: int) -> bool:
     """Whether rounds are those of a retry, and not of a timetable, or of prompts that are popular.
 
-    Without a task, even waits say nothing: what runs each hour asks the same each hour.
+    Without a task, even waits say nothing: what runs each hour asks the same each hour. What comes
+    again at once may be wanted: several answers to one prompt.
     """
     if schedule is None:
         return task and prompts > 1
     if schedule.startswith("every "):
         return task and median(found) < _TIMETABLE
-    return task or prompts > 1 or not schedule.startswith("at once")
+    return not schedule.startswith("at once")
 
 
 def _evidence(group: Sequence[_Prompt], schedule: str | None) -> list[str]:

@@ -14,6 +14,7 @@ from statistics import median
 
 _SECOND = 1_000_000
 _FEW, _ENOUGH = 2, 4
+_ON_TIME = 10 * _SECOND
 _NEAR = 0.2
 
 
@@ -24,6 +25,11 @@ def waits(times: Sequence[tuple[int, int | None]]) -> list[float]:
         max(0.0, (after - (ended if ended is not None and ended <= after else began)) / _SECOND)
         for (began, ended), (after, _) in pairs
     ]
+
+
+def by_the_clock(times: Sequence[int]) -> bool:
+    """Whether all begin shortly after a full minute, as what a timetable starts does."""
+    return len(times) > _FEW and all(time % (60 * _SECOND) < _ON_TIME for time in times)
 
 
 def schedule_of(found: list[float], queue: str | None = None) -> str | None:

@@ -26,12 +26,14 @@ def storms_of_tasks(store: Store, least: int, most: int) -> tuple[list[Storm], i
 
 def is_storm(storm: Storm) -> bool:
     """Whether it is one: it paid in vain, fails for good, or goes on for long."""
+    if storm.wasted or (storm.succeeded and storm.calls is not None):
+        return bool(storm.wasted)
     lasting = storm.blame is not None and storm.blame.kind is Kind.DETERMINISTIC
-    return bool(storm.wasted) or lasting or storm.failed >= _ALONE
+    return bool(storm.failed and lasting) or storm.failed >= _ALONE
 
 
 def _storm(store: Store, row: tuple[Any, ...]) -> Storm:
-    task, deliveries, failed, done, first, last, queue, url, tenant, sources, revs = row
+    task, deliveries, failed, done, number, first, last, queue, url, tenant, sources, revs = row
     storm = Storm(
         *("task", legible(task) or "", deliveries, failed, done > 0, first, last),
         queue=queue,
@@ -46,6 +48,12 @@ def _storm(store: Store, row: tuple[Any, ...]) -> Storm:
     storm.evidence.append(
         f"{counted(deliveries, 'delivery', 'deliveries')} of one task, {failed:,} failed"
     )
+    if done and failed + done > 1 and done > 1:
+        storm.evidence.append(f"{done:,} succeeded: it was done again after that")
+    if number is not None and number > deliveries:
+        storm.unknown.append(
+            f"{number - deliveries:,} more deliveries: the last is number {number:,}"
+        )
     add_calls(storm, store, task)
     _add_rest(storm)
     return storm
@@ -84,6 +92,8 @@ def storms_of_urls(store: Store, least: int, most: int, known: list[Storm]) -> l
             continue
         schedule = schedule_of(waits(list(zip(begun, ended, strict=True))), queue)
         if done or (schedule is None and failed < _ALONE):
+            continue
+        if queue == "cloud-scheduler" and (schedule is None or schedule.startswith("every ")):
             continue
         storm = Storm("url", legible(url) or "", count, failed, False, first, last, queue, url)
         storm.schedule, storm.url = schedule, legible(url)

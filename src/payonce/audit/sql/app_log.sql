@@ -9,8 +9,10 @@ WHERE (NOT is_json AND NOT starts_with(ltrim(line), '{'))
 
 -- name: lines
 -- The lines that may say something, with the time, the trace and the place that a record gives.
-SELECT n, moment(coalesce(v[1], v[2], v[3], v[4])), coalesce(v[5], v[6], v[7], v[8], v[9]),
-       coalesce(v[10], v[11], v[12]), text
+-- Records that all have times are put in their order: exports come newest first, or shuffled.
+WITH found AS (
+SELECT n, moment(coalesce(v[1], v[2], v[3], v[4])) AS noted,
+       coalesce(v[5], v[6], v[7], v[8], v[9]) AS trace, coalesce(v[10], v[11], v[12]) AS place, text
 FROM (SELECT n, v, CASE WHEN is_json THEN concat_ws(chr(10),
                              coalesce(v[13], v[14], v[15], v[16], v[17], v[18], v[19]), v[20],
                              v[21], v[22], CASE WHEN regexp_matches(line, $ids) THEN line END)
@@ -26,8 +28,12 @@ FROM (SELECT n, v, CASE WHEN is_json THEN concat_ws(chr(10),
                      '$.exception', '$.exc_info', '$.traceback'] END AS v
             FROM incoming
             WHERE n IN (SELECT n FROM staged WHERE why IS NULL)))
-WHERE regexp_matches(text, $telling)
-ORDER BY n;
+WHERE regexp_matches(text, $telling))
+SELECT n, noted, trace, place, text
+FROM found, (SELECT count(*) = count(noted) AS timed,
+             arg_min(noted, n) > arg_max(noted, n) AS falling
+             FROM found)
+ORDER BY CASE WHEN timed THEN noted END, CASE WHEN timed AND falling THEN -n ELSE n END;
 
 -- name: deliveries
 -- Deliveries that lines of a log told of, as they were put together.

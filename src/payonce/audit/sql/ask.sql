@@ -2,12 +2,12 @@
 
 -- name: storms
 -- Tasks that failed again and again, by what knows of the most deliveries.
-SELECT task, max(deliveries), max(failed), max(done), min(first), max(last),
+SELECT task, max(deliveries), max(failed), max(done), max(number), min(first), max(last),
        coalesce(max(queue) FILTER (queue != 'queue'), max(queue)), arg_max(url, length(url)),
        max(tenant), list_sort(list_distinct(flatten(list(sources)))),
        list_sort(list_distinct(flatten(list(revisions) FILTER (revisions IS NOT NULL)))),
        count(*) OVER ()
-FROM outcomes GROUP BY task HAVING max(failed) >= $least ORDER BY max(failed) DESC, task LIMIT $most;
+FROM outcomes GROUP BY task HAVING max(vain) >= $least ORDER BY max(vain) DESC, task LIMIT $most;
 
 -- name: calls_of
 -- The calls of a task, by what tells of them; wasted are those of all deliveries but the one that
@@ -22,18 +22,14 @@ SELECT list(DISTINCT p.source), p.told_by, min(p.how), coalesce(min(p.currency),
        count(DISTINCT p.delivery) FILTER (p.paid), coalesce(sum(p.resends), 0)::BIGINT,
        min(p.tenant), sum(p.tokens_in) FILTER (p.paid)::BIGINT,
        sum(p.tokens_out) FILTER (p.paid)::BIGINT
-FROM placed AS p JOIN (
-  SELECT d.id, coalesce(d.id = o.useful, false) AS useful FROM deliveries AS d
-  JOIN outcomes AS o ON o.task = d.task AND o.told_by = d.told_by WHERE d.task = $task) AS d
+FROM placed AS p JOIN (SELECT id, useful FROM counted WHERE task = $task) AS d
   ON d.id = p.delivery
 GROUP BY p.told_by;
 
 -- name: unpriced_of
 -- The calls of a task that have tokens and no cost, as told by one, those alike together.
 SELECT p.provider, p.model, p.tokens_in, p.tokens_out, d.useful, count(*), min(p.began)
-FROM placed AS p JOIN (
-  SELECT d.id, coalesce(d.id = o.useful, false) AS useful FROM deliveries AS d
-  JOIN outcomes AS o ON o.task = d.task AND o.told_by = d.told_by WHERE d.task = $task) AS d
+FROM placed AS p JOIN (SELECT id, useful FROM counted WHERE task = $task) AS d
   ON d.id = p.delivery
 WHERE p.paid AND p.nanos IS NULL AND p.told_by = $told_by AND p.model IS NOT NULL
   AND p.tokens_in IS NOT NULL AND p.tokens_out IS NOT NULL AND p.began IS NOT NULL
@@ -49,9 +45,7 @@ GROUP BY provider, model, currency ORDER BY ALL;
 -- name: providers_of
 -- The calls of a task by provider, as told by one, and those of them that were wasted.
 SELECT p.provider, count(*), count(*) FILTER (NOT d.useful)
-FROM placed AS p JOIN (
-  SELECT d.id, coalesce(d.id = o.useful, false) AS useful FROM deliveries AS d
-  JOIN outcomes AS o ON o.task = d.task AND o.told_by = d.told_by WHERE d.task = $task) AS d
+FROM placed AS p JOIN (SELECT id, useful FROM counted WHERE task = $task) AS d
   ON d.id = p.delivery
 WHERE p.paid AND p.nanos IS NULL AND p.told_by = $told_by GROUP BY p.provider ORDER BY ALL;
 
@@ -63,8 +57,8 @@ SELECT max(n) FROM (SELECT count(*) AS n FROM placed
 
 -- name: times_of
 -- When the deliveries of a task began and ended, as told of over the longest time.
-SELECT began, ended FROM deliveries
-WHERE task = $task AND began IS NOT NULL
+SELECT began, ended FROM counted
+WHERE task = $task
   AND told_by = (SELECT arg_max(told_by, last - first) FROM outcomes WHERE task = $task)
 ORDER BY began LIMIT 2000;
 
@@ -101,7 +95,7 @@ SELECT task, told_by, min(source), tenant, print, count(*), min(began), max(bega
        list(began ORDER BY began)[:2000], any_value(model), sum(nanos)::BIGINT,
        coalesce(currency, 'USD'), count(*) FILTER (nanos IS NULL), arg_min(nanos, began)
 FROM placed WHERE paid AND print IS NOT NULL AND began IS NOT NULL
-GROUP BY task, told_by, tenant, print, currency HAVING count(*) >= $least
+GROUP BY task, told_by, tenant, print, model, currency HAVING count(*) >= $least
 ORDER BY count(*) DESC, min(began), print LIMIT $most;
 
 -- name: buckets

@@ -7,9 +7,45 @@ DELETE FROM calls WHERE told_by IN ('langfuse', 'litellm', 'otlp') AND rowid NOT
 
 -- name: deliveries_told_twice
 -- The same of deliveries.
-DELETE FROM deliveries WHERE told_by != 'lines' AND rowid NOT IN (
+DELETE FROM deliveries WHERE (told_by != 'lines' OR began IS NOT NULL) AND rowid NOT IN (
   SELECT min(rowid) FROM deliveries
   GROUP BY told_by, queue, task, number, trace, url, began);
+
+-- name: deliveries_in_pieces
+-- A delivery of mapped records that lies on both sides of a piece's end is one.
+DELETE FROM deliveries WHERE told_by = 'mapped' AND rowid NOT IN (
+  SELECT arg_max(rowid, coalesce(failed, false)::INTEGER) FROM deliveries
+  WHERE told_by = 'mapped' GROUP BY id);
+
+-- name: keyed
+-- Calls of files that give them no id, by what tells them apart.
+CREATE TEMP TABLE keyed AS
+SELECT DISTINCT told_by, source, began, hash(began, provider, model, paid, nanos, print, task) AS key
+FROM calls WHERE told_by IN ('lines', 'mapped', 'metered') AND began IS NOT NULL
+  AND (SELECT count(DISTINCT (told_by, source)) > 1 FROM calls
+       WHERE told_by IN ('lines', 'mapped', 'metered'));
+
+-- name: copies
+-- Files that tell of the same time with, nearly, the same calls: a copy, or an overlap.
+CREATE TEMP TABLE copies AS
+WITH ranges AS (SELECT told_by, source, min(began) AS low, max(began) AS high FROM keyed GROUP BY ALL),
+alike AS (SELECT b.told_by, b.source, a.source AS of, count(*) AS n
+          FROM keyed AS a JOIN keyed AS b
+            ON a.told_by = b.told_by AND a.key = b.key AND a.source < b.source GROUP BY ALL)
+SELECT told_by, source, of FROM (
+  SELECT l.*, count(*) AS meanwhile FROM alike AS l
+  JOIN ranges AS r ON r.source = l.of AND r.told_by = l.told_by
+  JOIN keyed AS k ON k.source = l.source AND k.told_by = l.told_by AND k.began BETWEEN r.low AND r.high
+  GROUP BY ALL)
+WHERE n >= 3 AND n >= 0.9 * meanwhile;
+
+-- name: calls_in_copies
+-- What stands in a copy is no other call.
+DELETE FROM calls WHERE rowid IN (
+  SELECT c.rowid FROM calls AS c
+  JOIN copies AS p ON p.source = c.source AND p.told_by = c.told_by
+  JOIN keyed AS k ON k.source = p.of AND k.told_by = c.told_by
+   AND k.key = hash(c.began, c.provider, c.model, c.paid, c.nanos, c.print, c.task));
 
 -- name: buckets_told_twice
 -- Exports of the same sums, given twice or grouped in two ways: the one with the most rows is kept.
@@ -91,14 +127,23 @@ FROM calls AS c ASOF JOIN windows AS w ON c.began >= w.t
 WHERE c.delivery IS NULL AND c.task IS NULL AND c.began < w.until
   AND c.rowid NOT IN (SELECT call FROM by_trace);
 
+-- name: clocks
+-- No call is made before the first delivery of its task: one shortly before tells that the clock of
+-- its file is early, and by how much at least.
+CREATE TEMP TABLE clocks AS
+SELECT task, max(d.began - c.began) AS early
+FROM calls AS c JOIN (SELECT task, min(began) AS began FROM working GROUP BY task) AS d USING (task)
+WHERE c.delivery IS NULL AND c.began BETWEEN d.began - 900000000 AND d.began GROUP BY task;
+
 -- name: by_task
 -- Calls that name their task, made while that task was being worked on.
 CREATE TEMP TABLE by_task AS
-SELECT c.rowid AS call, d.id AS delivery, d.task
-FROM calls AS c ASOF JOIN working AS d
-  ON c.task = d.task AND c.began >= d.began - 1000000
-WHERE c.delivery IS NULL AND c.task IS NOT NULL
-  AND c.rowid NOT IN (SELECT call FROM by_trace);
+SELECT c.call, d.id AS delivery, d.task
+FROM (SELECT calls.rowid AS call, task, began + coalesce(early, 0) AS began
+      FROM calls LEFT JOIN clocks USING (task)
+      WHERE delivery IS NULL AND task IS NOT NULL) AS c
+ASOF JOIN working AS d ON c.task = d.task AND c.began >= d.began - 1000000
+WHERE c.call NOT IN (SELECT call FROM by_trace);
 
 -- name: placed
 -- Each call with its delivery, as far as it is known, and how that is known.
@@ -113,14 +158,38 @@ FROM calls AS c LEFT JOIN by_trace AS t ON t.call = c.rowid
                 LEFT JOIN by_task AS k ON k.call = c.rowid
                 LEFT JOIN by_time AS w ON w.call = c.rowid;
 
+-- name: episodes
+-- A name that comes again after a success is new work, unless a queue gives each message its own.
+CREATE TEMP TABLE episodes AS
+SELECT id, told_by, CASE WHEN queue IN ('celery', 'sqs', 'cloud-tasks', 'lambda') THEN 0
+  ELSE coalesce(sum((failed IS NOT DISTINCT FROM false)::INTEGER) OVER (
+    PARTITION BY task, told_by ORDER BY began, id
+    ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) END AS episode
+FROM deliveries WHERE task IS NOT NULL AND began IS NOT NULL;
+
 -- name: outcomes
--- Of each task, by what tells of it: its deliveries, and the one whose calls were of use.
+-- Of each task, by what tells of it, the episode with the most failures: its deliveries, those in
+-- vain (after a success, too, where each message has a name of its own), the one that was of use.
 CREATE TABLE outcomes AS
-SELECT task, told_by, list(DISTINCT source ORDER BY source) AS sources,
+WITH told AS (
+SELECT task, told_by, episode, list(DISTINCT source ORDER BY source) AS sources,
        count(*) AS deliveries, count(*) FILTER (failed) AS failed,
+       CASE WHEN mode(queue) IN ('celery', 'sqs', 'cloud-tasks', 'lambda')
+            THEN greatest(count(*) FILTER (failed), count(failed) - 1)
+            ELSE count(*) FILTER (failed) END AS vain,
        count(*) FILTER (NOT failed) AS done, min(began) AS first, max(coalesce(ended, began)) AS last,
-       coalesce(arg_max(id, began) FILTER (NOT failed), arg_min(id, began)) AS useful,
-       mode(queue) AS queue, mode(url) AS url, max(tenant) AS tenant,
+       coalesce(arg_min(id, began) FILTER (NOT failed), arg_min(id, began)) AS useful,
+       mode(queue) AS queue, mode(url) AS url, max(tenant) AS tenant, max(number) AS number,
        list(DISTINCT revision) FILTER (revision IS NOT NULL) AS revisions
-FROM deliveries WHERE task IS NOT NULL AND began IS NOT NULL
-GROUP BY task, told_by HAVING count(*) > 1;
+FROM deliveries JOIN episodes USING (id, told_by)
+WHERE task IS NOT NULL AND began IS NOT NULL
+GROUP BY task, told_by, episode HAVING count(*) > 1)
+SELECT * FROM told
+QUALIFY row_number() OVER (PARTITION BY task, told_by ORDER BY vain DESC, deliveries DESC, first) = 1;
+
+-- name: counted
+-- The deliveries of these episodes.
+CREATE TABLE counted AS
+SELECT d.id, d.task, d.told_by, d.began, d.ended, coalesce(d.id = o.useful, false) AS useful
+FROM deliveries AS d JOIN episodes AS e ON e.id = d.id AND e.told_by = d.told_by
+JOIN outcomes AS o ON o.task = d.task AND o.told_by = d.told_by AND o.episode = e.episode;
