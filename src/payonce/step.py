@@ -124,7 +124,8 @@ def _begin(scope: RunScope, asked: Asked, occurrence: int) -> Way[Ticket]:
         parents=parents,
         limits=scope.limits,
     )
-    intent = _intent(scope, asked, occurrence, len(known) + 1, key, told)
+    send = 1 + max((call.send for call in known), default=0)
+    intent = _intent(scope, asked, occurrence, send, key, told)
     call = yield from _write_intent(scope, asked, intent)
     if asked.source == "capture":
         scope.unused.sent(call, asked.request if not known else None)
