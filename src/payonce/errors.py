@@ -311,12 +311,18 @@ class BudgetReached(Stop):
             todo=(
                 "It is tried again when the calls in flight have ended."
                 if waits
-                else f"To let it go on now, set a higher limit: {balance.command}."
+                else f"To let it go on now, set a higher limit: {balance.command}"
+                f"{_or_say(balance)}."
             ),
         )
         self.step, self.balance, self.wanted = step, balance, wanted
         self.waits, self.again = waits, again
         self.rule = balance.name if rule is None else rule
+
+
+def _or_say(balance: Balance) -> str:
+    """The other way, where money is in doubt."""
+    return "" if balance.listing is None else f"; or say what is in doubt: {balance.listing}"
 
 
 class PriceUnknown(Stop):

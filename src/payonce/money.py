@@ -193,6 +193,21 @@ class Balance:
         """What sets another limit."""
         return Budget(self.scope, self.name, self.per, None, self.currency).command
 
+    @property
+    def listing(self) -> str | None:
+        """What lists the calls in doubt that count in it, for a person's word; None: none does."""
+        if not self.doubt:
+            return None
+        job, _, key = self.name.partition(" ")
+        whose = {
+            "app": "",
+            "tenant": f" --tenant {shlex.quote(self.name)}",
+            "job": f" --job {shlex.quote(self.name)}",
+            "run": f" --job {shlex.quote(job)} --run {shlex.quote(key)}",
+        }[self.scope]
+        since = f" --since {self.period}" if self.per == "day" else ""
+        return f"payonce resolve --all{whose}{since}"
+
 
 @dataclass(frozen=True, slots=True)
 class Short:

@@ -160,7 +160,8 @@ class CallInDoubt:
         """All of it in sentences."""
         return (
             f"call {self.call_id} of {self.step}, in run {self.run_key!r} of {self.job}, may have "
-            f"been billed: {self.why}. See: payonce show {self.run_key}"
+            f"been billed: {self.why}. See: payonce show {shlex.quote(self.run_key)}; for all of "
+            f"them: payonce resolve --all --job {shlex.quote(self.job)}"
         )
 
 
@@ -193,10 +194,12 @@ class BudgetUsedUp:
     @property
     def text(self) -> str:
         """All of it in sentences."""
-        cost = Money(self.wanted, self.balance.currency)
+        cost, listing = Money(self.wanted, self.balance.currency), self.balance.listing
+        doubts = "" if listing is None else f"; or say what is in doubt: {listing}"
         return (
             f"{self.balance.sentence()}; {self.step}, in run {self.run_key!r} of {self.job}, may "
             f"cost {cost} and was not called. To let it go on now: {self.balance.command}"
+            f"{doubts}"
         )
 
 

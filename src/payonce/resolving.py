@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from payonce import policy, values
 from payonce.errors import CallNotFound, InDoubt, JournalError
+from payonce.journal.ledger import EntryFilter
 from payonce.journal.payload import grow
 from payonce.journal.protocol import Journal, Resolution, RunFilter
 from payonce.model import Call, CallState, Receipt, Run, RunState
@@ -23,6 +24,16 @@ class Resolved:
     resolution: Resolution
     run: Run
     woken: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Doubtful:
+    """A call in doubt that nobody has resolved, and whose run it belongs to."""
+
+    call: Call
+    job: str
+    key: str
+    tenant: str | None
 
 
 def resolve(
@@ -64,6 +75,67 @@ def resolve(
         )
     run = _run_of(journal, call)
     return Resolved(call, resolution, run, woken=_wake(journal, run))
+
+
+def doubtful(
+    journal: Journal,
+    wanted: EntryFilter,
+    resolution: Resolution | None = None,
+    *,
+    key: str | None = None,
+    step: str | None = None,
+) -> list[Doubtful]:
+    """The calls in doubt that came into doubt in a period, the oldest first.
+
+    Args:
+        journal: where they are.
+        wanted: the period; whose.
+        resolution: only those that this word can be said of. `"did_not_happen"`, and None: all,
+            also those that were repeated since, for a budget counts them; `"pay_again"`: those that
+            no receipt stands for; `"happened"`: of these the steps, not what was captured.
+        key: only those of runs with this key.
+        step: only those of this step.
+    """
+    found = [
+        Doubtful(call, entry.job, entry.key, entry.tenant)
+        for doubt in journal.ledger.doubts(wanted)
+        if doubt.resolution is None and (entry := doubt.entry).key == (key or entry.key)
+        if entry.step == (step or entry.step)
+        for call in journal.calls(call_id=entry.call_id)
+        if call.state is CallState.IN_DOUBT and call.resolution is None
+    ]
+    if resolution not in ("pay_again", "happened"):
+        return found
+    runs = {each.call.run_id: _run_of(journal, each.call) for each in found}
+    asked = {
+        call.id
+        for run in runs.values()
+        for call in questions(run, journal.calls(run.id))
+        if run.state is not RunState.DONE
+    }
+    return [
+        each
+        for each in found
+        if each.call.id in asked and (resolution == "pay_again" or each.call.source == "step")
+    ]
+
+
+def resolve_each(
+    journal: Journal,
+    found: Iterable[Doubtful],
+    resolution: Resolution,
+    *,
+    answer: Any = None,
+    because: str = "",
+) -> list[Resolved]:
+    """Say one word of many calls, each by itself; those that changed meanwhile are left alone."""
+    done = []
+    for each in found:
+        try:
+            done.append(resolve(journal, each.call.id, resolution, answer=answer, because=because))
+        except CallNotFound:
+            continue
+    return done
 
 
 def doubts(calls: Sequence[Call]) -> list[Call]:

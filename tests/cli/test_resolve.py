@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
+from click.testing import CliRunner, Result
 from tests.cli.shopping import Shop, payonce, payonce_json
 
+from payonce import values
+from payonce.cli import main
 from payonce.journal import journal_at
 from payonce.journal.protocol import Opening
-from payonce.model import CallState, Delivery, Intent, World
+from payonce.model import CallState, Delivery, Intent, Receipt, World
+
+NAMES = {"step": "shop.charge", "capture": "OpenAI POST /v1/responses"}
 
 
 @pytest.fixture
@@ -112,13 +119,13 @@ def test_a_word_has_to_be_whole(doubtful: Shop, arguments: tuple[str, ...]) -> N
     assert _state("order:3")[:2] == ("parked", ["in_doubt"])
 
 
-def test_a_captured_call_cannot_be_said_to_have_happened(shop: Shop) -> None:
-    """Without the provider's answer there is nothing to replay: pay again, or it did not happen."""
+def _doubt(shop: Shop, key: str, source: Literal["step", "capture"], paid: bool = False) -> int:
+    """A call in doubt that may have cost 2 USD; `paid` when it was repeated."""
     journal = journal_at(f"sqlite:///{shop.journal}")
     opening = Opening(
         job="shop.course",
-        key="course:1",
-        tenant=None,
+        key=key,
+        tenant="acme",
         arguments=b"{}",
         arguments_fingerprint="-",
         owner="here",
@@ -128,11 +135,32 @@ def test_a_captured_call_cannot_be_said_to_have_happened(shop: Shop) -> None:
     )
     run = journal.open(opening).now()
     assert run is not None
-    intent = Intent(run.id, run.attempt, "k", 0, 1, "OpenAI POST /v1/responses", "capture")
-    call_id = journal.intend(intent).now()
-    assert call_id is not None
-    journal.end(call_id, intent, CallState.IN_DOUBT, "timeout").now()
+    intents = [
+        Intent(run.id, run.attempt, "k", 0, send, NAMES[source], source, ceiling_nanos=2 * 10**9)
+        for send in (1, 2)
+    ]
+    call_id = journal.intend(intents[0]).now()
+    assert isinstance(call_id, int)
+    journal.end(call_id, intents[0], CallState.IN_DOUBT, "timeout").now()
+    if paid:
+        again = journal.intend(intents[1]).now()
+        assert isinstance(again, int)
+        journal.complete(again, intents[1], Receipt(values.encode("text", str, name="it"))).now()
     journal.stop()
+    return call_id
+
+
+def _all(*arguments: str, says: str = "") -> Result:
+    return CliRunner().invoke(main, ["resolve", "--all", *arguments], input=says)
+
+
+def _open() -> list[int]:
+    return [row["call"] for row in payonce_json("resolve", "--all")]
+
+
+def test_a_captured_call_cannot_be_said_to_have_happened(shop: Shop) -> None:
+    """Without the provider's answer there is nothing to replay: pay again, or it did not happen."""
+    call_id = _doubt(shop, "course:1", "capture")
     result = payonce("resolve", str(call_id), "--happened")
     assert result.exit_code == 1
     assert "(paid: unknown)" in result.stderr
@@ -148,3 +176,74 @@ def test_a_run_parked_for_another_reason_is_not_woken(shop: Shop) -> None:
     )
     assert payonce_json("resolve", "1", "--did-not-happen")["may_go_on"] is False
     assert payonce_json("show", "course:1")["state"] == "parked"
+
+
+def test_the_doubts_of_an_outage_are_resolved_at_once(doubtful: Shop) -> None:
+    """`--all` lists them, with what they may have cost; nobody is taken by surprise; with a word
+    and a yes it is said of each, no budget counts them any more, and the parked run may go on."""
+    for n in range(50):
+        _doubt(doubtful, f"course:{n}", "capture")
+    listed = _all("--did-not-happen", "--dry-run")
+    assert "51 calls in doubt, at most: 100.00 USD, and 1 of unknown price" in listed.output
+    assert _all("--did-not-happen", says="n\n").exit_code == 1
+    assert len(_open()) == 51
+    result = _all("--did-not-happen", says="y\n")
+    assert "51 calls resolved: it did not happen. 1 parked run may go on" in result.output
+    assert _open() == []
+    assert _all("--did-not-happen").output == "No such call is in doubt.\n"
+    doubts = [line["in_doubt"] for line in payonce_json("budget")]
+    assert set(doubts) <= {None, "0.00"}
+    assert payonce("wake", "shop:app").exit_code == 0
+
+
+def test_a_word_is_said_of_those_that_it_fits(doubtful: Shop) -> None:
+    """What was repeated is not paid again, and what was captured can't be said to have happened."""
+    repeated = _doubt(doubtful, "course:1", "step", paid=True)
+    captured = _doubt(doubtful, "course:2", "capture")
+    step = _doubt(doubtful, "course:3", "step")
+    told = {
+        word: [row["call"] for row in payonce_json("resolve", "--all", word, "--dry-run")]
+        for word in ("--happened", "--pay-again", "--did-not-happen")
+    }
+    assert told == {
+        "--happened": [1, step],
+        "--pay-again": [1, captured, step],
+        "--did-not-happen": [1, repeated, captured, step],
+    }
+    [row] = payonce_json("resolve", "--all", "--happened", "--yes", "--job", "shop.course")
+    assert (row["call"], row["resolution"], row["at_most"]) == (step, "happened", "2.00")
+
+
+@pytest.mark.parametrize(
+    ("narrowed", "found"),
+    [
+        (("--job", "shop.course"), 2),
+        (("--job", "shop.nothing"), 0),
+        (("--tenant", "acme", "--run", "course:1"), 1),
+        (("--step", NAMES["capture"]), 1),
+        (("--since", "1h"), 3),
+        (("--since", "2020-01-01", "--until", "1h"), 0),
+    ],
+)
+def test_many_are_narrowed_down(doubtful: Shop, narrowed: tuple[str, ...], found: int) -> None:
+    """By job, tenant, run key, step and time."""
+    _doubt(doubtful, "course:1", "step")
+    _doubt(doubtful, "course:2", "capture")
+    assert len(payonce_json("resolve", "--all", *narrowed)) == found
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("1", "--all"),
+        ("1", "--pay-again", "--dry-run"),
+        ("1", "--pay-again", "--job", "shop.order"),
+        ("--all", "--pay-again", "--json"),
+        ("--all", "--pay-again", "--answer", "1"),
+    ],
+)
+def test_one_or_all_are_meant(doubtful: Shop, arguments: tuple[str, ...]) -> None:
+    """One call or all, narrowed down or not, and programs say that they are sure: else code 2."""
+    assert payonce("resolve", *arguments).exit_code == 2
+    assert _open() == [1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from calendar import monthrange
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from payonce import ConfigError, budget
 from payonce.model import Run, RunState
-from payonce.money import EVERY, Balance, Budget, Per, Short
+from payonce.money import EVERY, Balance, Budget, Per, Scope, Short
 
 MOMENTS = st.floats(0, 4e9, allow_nan=False)
 NANOS = st.integers(0, 10**12)
@@ -147,3 +148,24 @@ def test_a_limit_is_an_amount(limit: str) -> None:
         budget.told(limit)
     with pytest.raises(ConfigError):
         budget.told("1 USD", job="a", tenant="b")
+
+
+@pytest.mark.parametrize(
+    ("scope", "name", "per", "period", "command"),
+    [
+        ("app", EVERY, "total", "", "payonce resolve --all"),
+        (
+            *("tenant", "acme & co", "day", "2026-06-12"),
+            "payonce resolve --all --tenant 'acme & co' --since 2026-06-12",
+        ),
+        ("job", "order", "month", "2026-06", "payonce resolve --all --job order"),
+        ("run", "order order:3", "total", "", "payonce resolve --all --job order --run order:3"),
+    ],
+)
+def test_a_balance_names_what_lists_its_doubts(
+    scope: Scope, name: str, per: Per, period: str, command: str
+) -> None:
+    """By whose it is, and from the day on that it is of; nothing where there is no doubt."""
+    balance = Balance(scope, name, per, period, "USD", 9, 1, 0, 2, 0)
+    assert balance.listing == command
+    assert replace(balance, doubt=0).listing is None

@@ -38,7 +38,7 @@ class Moment(click.ParamType[str]):
         written = str(value).strip()
         if not _AGE.fullmatch(written):
             try:
-                _at(written, 0.0)
+                moment_at(written, 0.0)
             except ValueError:
                 what = "write it like 2026-06-12, 2026-06-12T14:30 or 36h"
                 self.fail(f"{value!r} is no moment: {what}", param, ctx)
@@ -145,8 +145,8 @@ def _period(
         begin = _day(day, now)
         return begin, begin + _DAY, "one day"
     if since is not None or until is not None:
-        end = now if until is None else _at(until, now)
-        begin = 0.0 if since is None else _at(since, now)
+        end = now if until is None else moment_at(until, now)
+        begin = 0.0 if since is None else moment_at(since, now)
         if begin >= end:
             raise click.UsageError("--since has to be before --until.")
         return begin, end, "as asked for"
@@ -179,7 +179,7 @@ def _day(written: str, now: float) -> float:
     return found.timestamp()
 
 
-def _at(written: str, now: float) -> float:
+def moment_at(written: str, now: float) -> float:
     """The moment that is meant; one without an offset is in UTC."""
     if _AGE.fullmatch(written):
         return now - Age().convert(written, None, None)

@@ -145,6 +145,8 @@ def budgets_table(found: Sequence[Line]) -> Iterator[RenderableType]:
     )
     if len(found) > _SHOWN:
         yield f"and {len(found) - _SHOWN} more: payonce budget --json"
+    if any(line.used is not None and line.used.doubt for line in found):
+        yield "What is in doubt counts until a person says what became of it: payonce resolve --all"
 
 
 def _row(line: Line) -> list[str | Text | None]:

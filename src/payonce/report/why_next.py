@@ -74,7 +74,7 @@ def _doubts(account: Account) -> list[str]:
         for doubt in asked[:_MOST]
     ]
     if len(asked) > _MOST:
-        lines.append(f"So for {len(asked) - _MOST} more calls: payonce why --json lists them all.")
+        lines.append(f"So for {len(asked) - _MOST} more calls: payonce resolve --all lists them.")
     if len(asked) < len(account.doubts):
         count = text.plural(len(account.doubts) - len(asked), "call")
         lines.append(f"{count} in doubt may be on the provider's bill: compare it with that day's.")
