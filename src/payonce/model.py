@@ -7,9 +7,11 @@ journal's clock.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Literal
+
+from msgspec import Struct
 
 from payonce.money import Allowance
 
@@ -116,12 +118,15 @@ class Verdict:
     hold: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Payload:
+class Payload(Struct, frozen=True):
     """Bytes kept apart from the hot rows; `codec` names how to read them back."""
 
     codec: str
     body: bytes
+
+    def __repr__(self) -> str:
+        """Without the body: an answer belongs into no log."""
+        return f"Payload({self.codec!r}, {len(self.body)} bytes)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,8 +164,7 @@ class Run:
     held: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Intent:
+class Intent(Struct, frozen=True):
     """A call about to be made, as it is written down before it is made.
 
     `drift` tells, as JSON, in whose place the call is made, while a receipt lies unused. The call
@@ -188,8 +192,7 @@ class Intent:
     key: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(Struct, frozen=True):
     """The durable outcome of a paid call: the answer, its usage and its cost.
 
     `usage` is the provider's own object, with its `service_tier` and the `server_tools` that it ran
@@ -203,8 +206,7 @@ class Receipt:
     currency: str = "USD"
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(Struct, frozen=True):
     """One call of a step as the journal has it.
 
     `send` counts the physical sends from 1; `receipt_id` grows in the order in which receipts were
@@ -231,7 +233,7 @@ class Call:
     idempotency_key: str | None
     started_at: float
     ended_at: float | None
-    answer: Payload | None = field(default=None, repr=False)
+    answer: Payload | None = None
     drift: str | None = None
     receipt_id: int | None = None
     ceiling_nanos: int | None = None

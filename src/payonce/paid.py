@@ -46,6 +46,7 @@ class Step:
     verify: Callable[..., Any] | None
     signature: inspect.Signature
     hint: Any
+    plain: tuple[str, ...] | None
 
     @property
     def takes_key(self) -> bool:
@@ -83,6 +84,7 @@ def paid_step(
         verify=verify,
         signature=signature,
         hint=hints_of(function).get("return", Any),
+        plain=_plain(signature),
     )
     _refuse_unfit(step)
 
@@ -105,6 +107,13 @@ def paid_step(
         return drive(_way(step, scope, args, kwargs))
 
     return call
+
+
+def _plain(signature: inspect.Signature) -> tuple[str, ...] | None:
+    """The names of the parameters where each may be given by its place."""
+    kinds = {parameter.kind for parameter in signature.parameters.values()}
+    by_place = {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD}
+    return tuple(signature.parameters) if kinds <= by_place else None
 
 
 def _refuse_unfit(step: Step) -> None:
@@ -175,6 +184,8 @@ def _given(step: Step, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict
     """All arguments but the idempotency key; TypeError where they don't fit the function."""
     if step.takes_key:
         kwargs = {IDEMPOTENCY_KEY: "", **kwargs}
+    elif step.plain is not None and not kwargs and len(args) == len(step.plain):
+        return dict(zip(step.plain, args, strict=True))  # binding takes ten times as long
     bound = step.signature.bind(*args, **kwargs)
     bound.apply_defaults()
     bound.arguments.pop(IDEMPOTENCY_KEY, None)

@@ -11,9 +11,11 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from payonce import policy
 from payonce.drifting import place
@@ -30,8 +32,7 @@ NOT_PAID = object()
 _log = logging.getLogger("payonce")
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """What is asked for: one step, whoever makes its call.
 
     `key` is the step key; `verify` makes, of an idempotency key, the effect that asks what became
@@ -54,8 +55,7 @@ class Asked:
     own: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Ticket:
+class Ticket(Struct, frozen=True):
     """A begun step: `receipt` is there when it is to be replayed, `call` is the one to fill."""
 
     asked: Asked

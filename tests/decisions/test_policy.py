@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from payonce import InDoubt, Rejected, SendsUsedUp
 from payonce.model import (
@@ -85,11 +86,11 @@ CALL = Call(
     started_at=0.0,
     ended_at=None,
 )
-PAID = replace(CALL, state=CallState.PAID, answer=Payload("json", b"1"), reason=None)
-RECORDED = replace(PAID, receipt_id=7)
-RECORDED_LATE = replace(PAID, receipt_id=8)
-WASTE = replace(PAID, rejected=True, reason="no verb")
-RELEASED = replace(CALL, state=CallState.RELEASED, reason="not sent")
+PAID = structs.replace(CALL, state=CallState.PAID, answer=Payload("json", b"1"), reason=None)
+RECORDED = structs.replace(PAID, receipt_id=7)
+RECORDED_LATE = structs.replace(PAID, receipt_id=8)
+WASTE = structs.replace(PAID, rejected=True, reason="no verb")
+RELEASED = structs.replace(CALL, state=CallState.RELEASED, reason="not sent")
 
 
 @pytest.mark.parametrize(
@@ -262,8 +263,8 @@ def test_the_receipt_that_stands(calls: list[Call], stands: Call | None) -> None
     ("call", "parents", "is_open"),
     [
         (CALL, (), True),
-        (replace(CALL, state=CallState.INTENDED), (), True),
-        (replace(CALL, resolution="pay_again"), (), False),
+        (structs.replace(CALL, state=CallState.INTENDED), (), True),
+        (structs.replace(CALL, resolution="pay_again"), (), False),
         (CALL, (1,), False),
         (RELEASED, (), False),
         (PAID, (), False),
@@ -278,14 +279,14 @@ def test_a_doubt_is_open_until_somebody_knows(
 
 def test_a_step_that_calls_were_made_inside_of_is_as_certain_at_each_send() -> None:
     """Its second send, in which these were replayed or not yet reached, is no doubt either."""
-    again = replace(CALL, id=2, send=2, attempt=2)
+    again = structs.replace(CALL, id=2, send=2, attempt=2)
     assert open_doubt([CALL, again], (1,)) is None
     assert open_doubt([CALL, again], ()) is again
 
 
-SILENT = [replace(CALL, id=n, send=n, attempt=n) for n in (1, 2)]
-ERROR_500 = [replace(c, reason=f"{ANSWERED} 500") for c in SILENT]
-NO_COLUMN = [replace(c, reason=f"{REFUSED_BY_DATABASE}: no such column") for c in SILENT]
+SILENT = [structs.replace(CALL, id=n, send=n, attempt=n) for n in (1, 2)]
+ERROR_500 = [structs.replace(c, reason=f"{ANSWERED} 500") for c in SILENT]
+NO_COLUMN = [structs.replace(c, reason=f"{REFUSED_BY_DATABASE}: no such column") for c in SILENT]
 
 
 @pytest.mark.parametrize(
@@ -296,14 +297,14 @@ NO_COLUMN = [replace(c, reason=f"{REFUSED_BY_DATABASE}: no such column") for c i
         (SILENT[:1], "park", InDoubt, False),
         (SILENT[:1], "retry", None, None),
         (SILENT, "retry", InDoubt, False),
-        ([replace(CALL, attempt=3)], "retry", InDoubt, True),
+        ([structs.replace(CALL, attempt=3)], "retry", InDoubt, True),
         (ERROR_500, "retry", None, None),
         (ERROR_500, "park", InDoubt, False),
         (NO_COLUMN, "park", None, None),
-        ([replace(c, resolution="pay_again") for c in SILENT], "park", None, None),
+        ([structs.replace(c, resolution="pay_again") for c in SILENT], "park", None, None),
         ([WASTE] * 2, "park", None, None),
         ([WASTE] * 3, "park", Rejected, None),
-        ([replace(WASTE, resolution="pay_again")] * 3, "park", None, None),
+        ([structs.replace(WASTE, resolution="pay_again")] * 3, "park", None, None),
         ([RELEASED] * 19, "park", None, None),
         ([RELEASED] * 20, "park", SendsUsedUp, None),
     ],

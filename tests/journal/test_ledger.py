@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from msgspec import structs
 from tests.journal.making import NO_COLUMN, closing, found, intended, opened, receipt
 from tests.journal.making import intent as intent_of
 from tests.journal.stores import Clock
@@ -144,7 +145,7 @@ def test_a_second_receipt_in_one_place_is_waste(journal: Journal, clock: Clock) 
     call = _intend(journal, late)
     clock.move(31)
     second = opened(journal, owner="two")
-    again = replace(intent_of(second), send=2)
+    again = structs.replace(intent_of(second), send=2)
     journal.complete(_intend(journal, again), again, receipt(cost_nanos=7)).now()
     journal.complete(call, late, receipt("late", cost_nanos=8)).now()
     assert _entries(journal, first)[-2:] == [("settle", 8, 0), ("waste", 8, 0)]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import msgspec
 import pytest
+from msgspec import structs
 from rich.console import Console
 
 from payonce.capture.answers import CODEC, Stored
@@ -44,11 +43,11 @@ def test_money_is_summed_per_currency() -> None:
     """Amounts of two currencies stay apart; what has no price is counted, not added as zero."""
     calls = [
         PAID,
-        replace(PAID, id=2, currency="EUR", cost_nanos=10_000_000, rejected=True),
-        replace(PAID, id=3, cost_nanos=None),
-        replace(PAID, id=4, state=CallState.RELEASED),
-        replace(PAID, id=5, state=CallState.IN_DOUBT),
-        replace(PAID, id=6, state=CallState.IN_DOUBT, resolution="pay_again"),
+        structs.replace(PAID, id=2, currency="EUR", cost_nanos=10_000_000, rejected=True),
+        structs.replace(PAID, id=3, cost_nanos=None),
+        structs.replace(PAID, id=4, state=CallState.RELEASED),
+        structs.replace(PAID, id=5, state=CallState.IN_DOUBT),
+        structs.replace(PAID, id=6, state=CallState.IN_DOUBT, resolution="pay_again"),
     ]
     assert Totals.of(calls).sentence() == (
         "3 paid calls (0.01 EUR + 0.02 USD, 1 of unknown price), 1 in doubt, "
@@ -58,8 +57,8 @@ def test_money_is_summed_per_currency() -> None:
 
 def test_a_step_around_captured_calls_is_not_counted_twice() -> None:
     """A step that only made captured calls was not billed besides them; with a cost it was."""
-    inner = replace(PAID, id=2, parent_id=1, source="capture")
-    assert Totals.of([replace(PAID, cost_nanos=None), inner]).paid == 1
+    inner = structs.replace(PAID, id=2, parent_id=1, source="capture")
+    assert Totals.of([structs.replace(PAID, cost_nanos=None), inner]).paid == 1
     assert Totals.of([PAID, inner]).paid == 2
 
 

@@ -12,8 +12,9 @@ import os
 import sys
 import threading
 from contextlib import suppress
-from dataclasses import replace
 from weakref import WeakKeyDictionary
+
+from msgspec.structs import replace
 
 from payonce.capture.answers import Read
 from payonce.capture.drawn import Drawn, kept

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from msgspec import structs
+
 from payonce import budget
 from payonce.journal import fields, rows
 from payonce.journal.adding_up import AddingUp
@@ -84,7 +86,7 @@ def add_intent(db: sqlite3.Connection, intent: Intent, now: float) -> int | Shor
     if isinstance(held, Short):
         return held
     ceiling = budget.known_ceiling(intent.ceiling_nanos, lately)
-    call_id = _added(db, replace(intent, ceiling_nanos=ceiling), held, now)
+    call_id = _added(db, structs.replace(intent, ceiling_nanos=ceiling), held, now)
     if call_id is not None:
         for balance_id, balance in found:
             given = {"balance_id": balance_id, "hold_nanos": held, "nanos": balance.limit}

@@ -230,6 +230,8 @@ class Prices:
         )
 
     def _fitting(self, provider: str | None, host: str | None, model: str | None) -> Own | None:
+        if not self._own:
+            return None
         own = (each for each in reversed(self._own) if each.fits(provider, host, model))
         return next((each for each in own if provider != STEP or each.provider == STEP), None)
 
