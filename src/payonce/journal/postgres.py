@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
@@ -220,6 +220,7 @@ class PostgresJournal:
         return self._write(
             [("complete_call", given)],
             _nothing,
+            instead=[("complete_late", given)],
             durable=True,
             of=(intent.run_id, intent.attempt),
             touches=self._money.touches(call_id=call_id),
@@ -246,7 +247,7 @@ class PostgresJournal:
         if receipt is not None:
             told = _receipt(shrunk(receipt)) | {"wakes": False}
             for call in self.calls(call_id=call_id):
-                statements.append(("complete_call", columns(call.intent) | told))
+                statements.append(("complete_late", columns(call.intent) | told))
         return self._write(statements, _any, durable=True)
 
     def prune(self, before: float, *, parked: bool = False, most: int = 500) -> Pruned:
@@ -267,6 +268,7 @@ class PostgresJournal:
         statements: list[tuple[str, dict[str, Any]]],
         read: Callable[[Rows], T],
         *,
+        instead: Sequence[tuple[str, dict[str, Any]]] = (),
         durable: bool = False,
         of: tuple[int, int] | None = None,
         locks: bool = False,
@@ -275,8 +277,9 @@ class PostgresJournal:
     ) -> Write[T]:
         """One write: named statements with what they are given, and how to read their rows.
 
-        `of` is the attempt that writes; `locks` bounds the time that it waits for a locked row;
-        `touches` are the balances that it moves.
+        `instead` is done where they found no row, in a commit of its own; `of` is the attempt that
+        writes; `locks` bounds the time that it waits for a locked row; `touches` are the balances
+        that it moves.
         """
 
         def write(batch: Batch) -> Pending:
@@ -284,11 +287,14 @@ class PostgresJournal:
             if of is not None and self._begun.is_stranger(*of, tables.made_anew):
                 raise psycopg.OperationalError("the journal that this attempt began in was removed")
             more = {"now": self._fixed_now(), "soft": batch.soft}
-            asked = [(tables.queries[name], _plain(more | given)) for name, given in statements]
+            asked, then = (
+                [(tables.queries[name], _plain(more | given)) for name, given in each]
+                for each in (statements, instead)
+            )
             if locks:
                 asked.insert(0, (_LOCK_TIMEOUT, {"most": f"{self._patience:.3f}s"}))
                 return batch.add(asked, lambda found: read(found[1:]), touches)
-            return batch.add(asked, read, touches)
+            return batch.add(asked, read, touches, then)
 
         return self._writer.write(write, durable=durable, otherwise=otherwise)
 
@@ -343,7 +349,7 @@ def _not_yet(found: Rows) -> Run | Trouble | None:
 
 def _merging(spilled: spill.Spilled) -> tuple[str, dict[str, Any]]:
     receipt = _receipt(spilled.receipt)
-    return "complete_call", columns(spilled.intent) | receipt | {"now": spilled.at}
+    return "complete_late", columns(spilled.intent) | receipt | {"now": spilled.at}
 
 
 def _nothing(found: Rows) -> None:

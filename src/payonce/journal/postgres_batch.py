@@ -41,15 +41,27 @@ NOTHING = Touches()
 class _Step:
     """One write: its statements, and how to read its value from the rows that they return.
 
-    `touches` says what it will lock.
+    `touches` says what it will lock; `instead` is asked for where the statements found no row.
     """
 
     def __init__(
-        self, statements: Sequence[Statement], read: Callable[[Rows], Any], touches: Touches
+        self,
+        statements: Sequence[Statement],
+        read: Callable[[Rows], Any],
+        touches: Touches,
+        instead: Sequence[Statement] = (),
     ) -> None:
         self.statements, self._read, self.touches = statements, read, touches
+        self._instead = instead
         self._rows: Rows = []
         self._error: Error | None = None
+
+    def goes_on(self) -> bool:
+        """Whether there is something left to ask for, which is asked for next."""
+        if not self._instead or self._error is not None or any(self._rows):
+            return False
+        self.statements, self._instead = self._instead, ()
+        return True
 
     def send(self, connection: Connection[Row]) -> list[Any]:
         """Ask for all statements; the cursors that their rows will be on."""
@@ -89,10 +101,14 @@ class Batch:
         self._steps: list[_Step] = []
 
     def add(
-        self, statements: Sequence[Statement], read: Callable[[Rows], Any], touches: Touches
+        self,
+        statements: Sequence[Statement],
+        read: Callable[[Rows], Any],
+        touches: Touches,
+        instead: Sequence[Statement] = (),
     ) -> Pending:
         """Take a write along; its value is there once the batch is carried out."""
-        step = _Step(statements, read, touches)
+        step = _Step(statements, read, touches, instead)
         self._steps.append(step)
         return Pending(step.value)
 
@@ -108,6 +124,12 @@ class Batch:
             if len(self._steps) == 1 or self.connection.closed:
                 raise
             self._each_alone()
+        for step in self._steps:
+            if step.goes_on():
+                try:
+                    self._together([step])
+                except Error as exc:  # the others are committed
+                    step.fail(exc)
 
     def _each_alone(self) -> None:
         for step in self._steps:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -212,7 +212,7 @@ class SqliteJournal:
 
         def write(db: sqlite3.Connection) -> None:
             self._refuse_stranger(intent.run_id, intent.attempt)
-            if _complete(db, call_id, small, now):
+            if _complete(db, call_id, small, now) == "late":
                 _do(db, "wake_answered", call_id=call_id, now=now)
 
         return self._writer.write(write, durable=True, otherwise=spilled)
@@ -424,13 +424,19 @@ def _set_result(execute: Execute, closing: Closing, now: float) -> bool:
     return False
 
 
-def _complete(db: sqlite3.Connection, call_id: int, receipt: Receipt, now: float) -> bool:
-    given = fields.receipt(receipt) | {"call_id": call_id, "now": now}
-    answer = db.execute(_Q["add_payload"], columns(receipt.answer)).lastrowid
-    completed = bool(db.execute(_Q["complete_call"], given | {"answer_id": answer}).rowcount)
-    if not completed:
-        db.execute(_Q["drop_last_payload"])
-    return completed
+def _complete(
+    db: sqlite3.Connection, call_id: int, receipt: Receipt, now: float
+) -> Literal["usual", "late", "second"]:
+    """Whether it was the first receipt of a call in flight, of one that had ended, or no first."""
+    given = fields.receipt(receipt)
+    given["call_id"], given["now"] = call_id, now
+    given["answer_id"] = db.execute(_Q["add_payload"], columns(receipt.answer)).lastrowid
+    if db.execute(_Q["complete_call"], given).rowcount:
+        return "usual"
+    if db.execute(_Q["complete_late"], given).rowcount:
+        return "late"
+    db.execute(_Q["drop_last_payload"])
+    return "second"
 
 
 def _merge(db: sqlite3.Connection, spilled: spill.Spilled) -> None:
@@ -439,5 +445,5 @@ def _merge(db: sqlite3.Connection, spilled: spill.Spilled) -> None:
     call_id = added.lastrowid
     if not added.rowcount or call_id is None:
         call_id = int(db.execute(_Q["find_call_place"], place).fetchone()["id"])
-    if _complete(db, call_id, spilled.receipt, spilled.at):
+    if _complete(db, call_id, spilled.receipt, spilled.at) != "second":
         _do(db, "wake_answered", call_id=call_id, now=spilled.at)

@@ -1,13 +1,16 @@
 """Memory: opening a SQLite file as a journal, and the transactions that the writer asks for.
 
 Durability (https://sqlite.org/pragma.html#pragma_synchronous): in WAL mode a commit under
-`synchronous=FULL` fsyncs the log, one under `NORMAL` reaches the operating system only: it
-survives the process, and is made to survive the machine by the next full commit.
+`synchronous=NORMAL` reaches the operating system only: it survives the process. What `FULL` adds is
+"an additional sync operation of the WAL file after each transaction commit". A durable commit does
+that itself: to change the setting for each commit and back takes a tenth of a step, and meanwhile
+other processes may write.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 import threading
 import time
@@ -21,6 +24,7 @@ from payonce.journal.queries import migrations
 from payonce.journal.writer import Pending, Write
 
 T = TypeVar("T")
+_fsync = getattr(os, "fdatasync", os.fsync)
 _OLDEST = (3, 37, 0)  # STRICT tables: https://sqlite.org/stricttables.html
 
 
@@ -30,10 +34,13 @@ class _Opened:
 
     connection: sqlite3.Connection
     identity: tuple[int, int] | None
+    log: int | None = None
 
     def close(self) -> None:
         with contextlib.suppress(sqlite3.Error):
             self.connection.close()
+        if self.log is not None:
+            os.close(self.log)
 
 
 class SqliteFile:
@@ -48,10 +55,11 @@ class SqliteFile:
                 "Use a Python whose sqlite3 has SQLite 3.37 or newer.",
             )
         self.path, self._clock, self._patience, self._create = path, clock, patience, create
+        self._name = os.fspath(path)
         self.removals = 0
         self._known: tuple[int, int] | None = None
         self._writing: _Opened | None = None
-        self._durable: bool | None = None
+        self._unsynced = False
         self._readers: list[_Opened] = []
         self._reset()
 
@@ -66,22 +74,27 @@ class SqliteFile:
             self._drop()
             raise sqlite3.OperationalError(f"{self.path} was removed while it was in use")
         if self._writing is None:
-            self._writing = self._opened()
+            self._writing = _logged(self._opened(), self._name)
             if self._known not in (None, self._writing.identity):
                 self.removals += 1
             self._known = self._writing.identity
         connection = self._writing.connection
         if connection.in_transaction:  # a signal came between its BEGIN and what was to follow
             connection.execute("ROLLBACK")
-        if durable is not self._durable:
-            connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
-            self._durable = durable
+        self._unsynced = durable
         connection.execute("BEGIN IMMEDIATE")
         return connection
 
     def commit(self, connection: sqlite3.Connection) -> None:
-        """Commit."""
+        """Commit, and wait for the disk where that was asked for."""
         connection.execute("COMMIT")
+        if self._unsynced:
+            self._sync()
+
+    def _sync(self) -> None:
+        if self._writing is not None and self._writing.log is not None:
+            _fsync(self._writing.log)
+        self._unsynced = False
 
     def rollback(self, connection: sqlite3.Connection) -> bool:
         """Roll back, if there is something left to; a connection that can't is dropped."""
@@ -89,17 +102,19 @@ class SqliteFile:
             is_open = connection.in_transaction
             if is_open:
                 connection.execute("ROLLBACK")
-        except sqlite3.Error:
+            elif self._unsynced:  # a signal came between the commit and the disk
+                self._sync()
+        except (sqlite3.Error, OSError):
             self._drop()
             return True
         return is_open
 
     def _is_gone(self, opened: _Opened) -> bool:
         """Whether writes would go into a file that nobody will find again."""
-        return _identity(self.path) != opened.identity
+        return _identity(self._name) != opened.identity
 
     def _drop(self) -> None:
-        writing, self._writing, self._durable = self._writing, None, None
+        writing, self._writing = self._writing, None
         if writing is not None:
             writing.close()
 
@@ -216,7 +231,7 @@ class SqliteFile:
         except BaseException:
             connection.close()
             raise
-        return _Opened(connection, _identity(self.path))
+        return _Opened(connection, _identity(self._name))
 
     def _migrate(self, connection: sqlite3.Connection) -> None:
         version = _version(connection, self.path)
@@ -244,9 +259,21 @@ class SqliteFile:
                 )
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
+def _logged(opened: _Opened, path: str) -> _Opened:
+    """The same with its log, which stays as long as the connection; without one each commit waits.
+
+    No locks are on the log that closing a descriptor of it could take away.
+    """
+    log = None
+    if opened.connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal":
+        log = os.open(f"{os.path.realpath(path)}-wal", os.O_RDWR | getattr(os, "O_BINARY", 0))
+    opened.connection.execute(f"PRAGMA synchronous={'FULL' if log is None else 'NORMAL'}")
+    return _Opened(opened.connection, opened.identity, log)
+
+
+def _identity(path: str) -> tuple[int, int] | None:
     try:
-        status = path.stat()
+        status = os.stat(path)
     except FileNotFoundError:
         return None
     return status.st_dev, status.st_ino

@@ -15,8 +15,9 @@
 --   lock_budgets differs because SQLite has one writer at a time anyway
 --   close_run    differs because it also does what close_attempt, doubt_open_calls,
 --                answer_delivery, set_drift and add_payload do there
---   complete_call differs because it also does what add_payload, drop_last_payload,
---                wake_answered, add_spilled_call and find_call_place do there
+--   complete_call differs because it also does what add_payload does there
+--   complete_late differs because it also does what add_payload, drop_last_payload, wake_answered,
+--                add_spilled_call and find_call_place do there
 -- The clock is the database's own, so that all machines agree on when a lease has run out;
 -- %(now)s is NULL but in tests. %(soft)s lets a commit not wait for the disk: it is false where
 -- the same commit holds something that must survive the machine.
@@ -284,6 +285,28 @@ SELECT added.id AS call_id, told.version,
 FROM told LEFT JOIN added ON true;
 
 -- name: complete_call
+-- The usual way: nothing has become of the call since its intent. No run waits for it, for what is
+-- still intended when a run is closed is in doubt by that.
+WITH ours AS MATERIALIZED (
+    SELECT id FROM payonce_calls
+    WHERE run_id = %(run_id)s AND step_key = %(step_key)s AND occurrence = %(occurrence)s
+        AND send = %(send)s AND attempt = %(attempt)s AND state = 'intended'
+    FOR NO KEY UPDATE
+), answer AS (
+    INSERT INTO payonce_payloads (codec, body)
+    SELECT %(codec)s::text, %(body)s::bytea FROM ours
+    RETURNING id
+)
+UPDATE payonce_calls AS calls
+SET state = 'paid', answer_id = answer.id, model = coalesce(%(model)s, calls.model),
+    usage = %(usage)s, cost_nanos = %(cost_nanos)s::bigint, currency = %(currency)s,
+    ended_at = coalesce(%(now)s::float8, extract(epoch FROM statement_timestamp())::float8)
+FROM ours, answer
+WHERE calls.id = ours.id
+RETURNING CASE WHEN current_setting('synchronous_commit') = 'off'
+    THEN set_config('synchronous_commit', 'on', true) END;
+
+-- name: complete_late
 -- Not fenced: a receipt that comes late is kept, never refused; the first receipt stays. A call is
 -- found by its place, and made anew where it is gone: an intent doesn't wait for the disk, so a
 -- crash of the database may take it away, and its number may be given out again. Where another

@@ -203,6 +203,14 @@ INSERT INTO payonce_payloads (codec, body) VALUES (:codec, :body);
 DELETE FROM payonce_payloads WHERE id = last_insert_rowid();
 
 -- name: complete_call
+-- The usual way: nothing has become of the call since its intent. No run waits for it, for what is
+-- still intended when a run is closed is in doubt by that.
+UPDATE payonce_calls
+SET state = 'paid', answer_id = :answer_id, model = coalesce(:model, model), usage = :usage,
+    cost_nanos = :cost_nanos, currency = :currency, ended_at = :now
+WHERE id = :call_id AND state = 'intended';
+
+-- name: complete_late
 -- Not fenced: a receipt that comes late is kept, never refused; the first receipt stays.
 UPDATE payonce_calls
 SET state = 'paid', answer_id = :answer_id, model = coalesce(:model, model), usage = :usage,

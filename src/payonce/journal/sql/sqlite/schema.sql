@@ -100,6 +100,8 @@ CREATE INDEX payonce_deliveries_by_run ON payonce_deliveries (run_id);
 CREATE INDEX payonce_deliveries_again ON payonce_deliveries (at)
 WHERE attempt IS NULL OR attempt > 1;
 
+-- A word is compared with each that it may be: for a list SQLite would build a table of its own in
+-- each statement.
 CREATE TABLE payonce_calls (
     id INTEGER PRIMARY KEY,
     run_id INTEGER NOT NULL REFERENCES payonce_runs (id),
@@ -108,12 +110,14 @@ CREATE TABLE payonce_calls (
     occurrence INTEGER NOT NULL CHECK (occurrence >= 0),
     send INTEGER NOT NULL CHECK (send > 0),
     name TEXT NOT NULL,
-    source TEXT NOT NULL CHECK (source IN ('step', 'capture')),
+    source TEXT NOT NULL CHECK (source = 'step' OR source = 'capture'),
     parent_id INTEGER,
-    state TEXT NOT NULL CHECK (state IN ('intended', 'paid', 'released', 'in_doubt')),
-    rejected INTEGER NOT NULL DEFAULT 0 CHECK (rejected IN (0, 1)),
+    state TEXT NOT NULL CHECK (
+        state = 'intended' OR state = 'paid' OR state = 'released' OR state = 'in_doubt'),
+    rejected INTEGER NOT NULL DEFAULT 0 CHECK (rejected = 0 OR rejected = 1),
     reason TEXT,
-    resolution TEXT CHECK (resolution IN ('happened', 'did_not_happen', 'pay_again')),
+    resolution TEXT CHECK (
+        resolution = 'happened' OR resolution = 'did_not_happen' OR resolution = 'pay_again'),
     model TEXT,
     usage TEXT,
     cost_nanos INTEGER,
@@ -121,7 +125,11 @@ CREATE TABLE payonce_calls (
     idempotency_key TEXT,
     started_at REAL NOT NULL,
     ended_at REAL,
-    answer_id INTEGER REFERENCES payonce_payloads (id), drift TEXT, ceiling_nanos INTEGER, hold_nanos INTEGER, hold_currency TEXT NOT NULL DEFAULT 'USD',
+    answer_id INTEGER REFERENCES payonce_payloads (id),
+    drift TEXT,
+    ceiling_nanos INTEGER,
+    hold_nanos INTEGER,
+    hold_currency TEXT NOT NULL DEFAULT 'USD',
     UNIQUE (run_id, step_key, occurrence, send),
     CHECK ((state = 'paid') = (answer_id IS NOT NULL)),
     CHECK (rejected = 0 OR state = 'paid')
@@ -142,7 +150,8 @@ CREATE TABLE payonce_entries (
     id INTEGER PRIMARY KEY,
     at REAL NOT NULL,
     kind TEXT NOT NULL
-        CHECK (kind IN ('hold', 'settle', 'release', 'expire', 'waste', 'doubt')),
+        CHECK (kind = 'settle' OR kind = 'hold' OR kind = 'release' OR kind = 'expire'
+            OR kind = 'waste' OR kind = 'doubt'),
     run_id INTEGER NOT NULL,
     attempt INTEGER NOT NULL,
     call_id INTEGER NOT NULL,
