@@ -42,6 +42,10 @@ WHERE c.relnamespace = '{schema}'::regnamespace AND c.relkind = 'r' AND a.attnum
 UNION ALL SELECT conrelid::regclass || ' ' || conname || ' ' || pg_get_constraintdef(oid)
 FROM pg_constraint WHERE connamespace = '{schema}'::regnamespace
 UNION ALL SELECT indexdef FROM pg_indexes WHERE schemaname = '{schema}'
+UNION ALL SELECT proname || prosrc FROM pg_proc WHERE pronamespace = '{schema}'::regnamespace
+UNION ALL SELECT pg_get_triggerdef(t.oid)
+FROM pg_trigger AS t JOIN pg_class AS c ON c.oid = t.tgrelid
+WHERE c.relnamespace = '{schema}'::regnamespace AND NOT t.tgisinternal
 UNION ALL SELECT relname || coalesce(reloptions::text, '') FROM pg_class
 WHERE relnamespace = '{schema}'::regnamespace AND relkind = 'r'
 """
@@ -187,19 +191,18 @@ def test_a_receipt_is_durable_where_the_server_would_not_wait(
     run = opened(journal)
     call_id = intended(journal, run)
     batch = journal._database.begin(durable=True)
-    original = batch.connection.execute
+    original = batch.cursor
 
-    def watched(sql: str, *args: object, **more: object) -> object:
-        cursor = original(sql, *args, **more)  # type: ignore[call-overload]
-        if "complete_call" in sql or "AS answer" in sql or "'paid'" in sql:
+    class Watched:
+        def execute(self, sql: str, given: object) -> object:
             seen.append("asked")
-        return cursor
+            return original.execute(sql.encode(), given)  # type: ignore[arg-type]
 
-    batch.connection.execute = watched  # type: ignore[method-assign, assignment]
+    batch.cursor = Watched()  # type: ignore[assignment]
     with batch.connection.transaction():
         journal.complete(call_id, intent_of(run), receipt()).do(batch)
         batch.carry_out()
-        row = original("SHOW synchronous_commit").fetchone()
+        row = batch.connection.execute("SHOW synchronous_commit").fetchone()
     assert (seen, row) == (["asked"], {"synchronous_commit": "on"})
     journal.stop()
 

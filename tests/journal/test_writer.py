@@ -118,6 +118,23 @@ def test_a_durable_write_makes_its_commit_durable(
     assert file.synced == [False, True, False, False, True]
 
 
+def test_a_signal_between_the_commit_and_the_disk_lets_nobody_believe_too_early(
+    file: Counted, writer: Writer[sqlite3.Connection]
+) -> None:
+    """A write that was committed when a signal came is told so once it is on the disk."""
+    sync = file._sync
+
+    def interrupted() -> None:
+        file._sync = sync  # type: ignore[method-assign]
+        raise KeyboardInterrupt
+
+    file._sync = interrupted  # type: ignore[method-assign]
+    write = _add(writer, 1, durable=True)
+    with pytest.raises(KeyboardInterrupt):
+        write.now()
+    assert (write.now(), file.synced, _seen(file)) == (1, [True], [1])
+
+
 def test_a_failing_write_fails_alone(file: Counted, writer: Writer[sqlite3.Connection]) -> None:
     """One write's failure takes back nothing of its neighbours in the same commit."""
     gate = Gate(writer)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from psycopg import Connection, Error
+from psycopg import Connection, Cursor, Error
 
 from payonce.journal.writer import Pending
 from payonce.money import Allowance
@@ -67,6 +67,11 @@ class _Step:
         """Ask for all statements; the cursors that their rows will be on."""
         return [connection.execute(sql, given, binary=True) for sql, given in self.statements]
 
+    def ask(self, cursor: Cursor[Row]) -> None:
+        """Do its only statement, on a cursor that is used again: to make one takes 14 µs."""
+        [(sql, given)] = self.statements
+        self.take([cursor.execute(sql, given)])
+
     def take(self, cursors: Sequence[Any]) -> None:
         """Keep what came back."""
         self._rows = [c.fetchall() if c.description else [] for c in cursors]
@@ -86,18 +91,21 @@ class _Step:
 class Batch:
     """What one commit is made of; `soft` lets the commit not wait for the disk.
 
+    `cursor` is for a statement that is alone; several have one each, on its connection.
+
     `locks` makes statements that lock what its writes touch before the first of them, in the order
     of all commits: the writes alone would do so each in an order of its own.
     """
 
     def __init__(
         self,
-        connection: Connection[Row],
+        cursor: Cursor[Row],
         locks: Callable[[Sequence[Touches]], Iterable[Statement]],
         *,
         soft: bool,
     ) -> None:
-        self.connection, self.soft, self._locks = connection, soft, locks
+        self.cursor, self.connection = cursor, cursor.connection
+        self.soft, self._locks = soft, locks
         self._steps: list[_Step] = []
 
     def add(
@@ -142,7 +150,7 @@ class Batch:
 
     def _together(self, steps: Sequence[_Step]) -> None:
         if len(steps) == 1 and len(steps[0].statements) == 1:
-            steps[0].take(steps[0].send(self.connection))
+            steps[0].ask(self.cursor)
             return
         with self.connection.pipeline():
             for sql, given in self._locks([step.touches for step in steps]):

@@ -18,7 +18,7 @@ from functools import partial
 from typing import Any
 
 import psycopg
-from psycopg import Connection, errors
+from psycopg import Connection, Cursor, errors
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import dict_row
 from psycopg.types.numeric import Int8BinaryDumper, Int8Dumper
@@ -46,6 +46,13 @@ class _Link(Connection[Row]):
     """A connection that never waits longer for an answer than it was told to."""
 
     patience: float = 30.0
+    _kept: Cursor[Row] | None = None
+
+    def kept(self) -> Cursor[Row]:
+        """The cursor for statements that are asked one by one."""
+        if self._kept is None:
+            self._kept = self.cursor(binary=True)
+        return self._kept
 
     def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
         """Wait as psycopg does, but not for ever.
@@ -101,7 +108,7 @@ class PostgresDatabase:
             self._drop()
             self._writing = self._opened()
         locks = partial(postgres_ledger.locks, self.tables.queries)
-        return Batch(self._writing, locks, soft=not durable)
+        return Batch(self._writing.kept(), locks, soft=not durable)
 
     def commit(self, batch: Batch) -> None:
         """Carry the batch out."""
