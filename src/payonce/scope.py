@@ -219,14 +219,19 @@ def entered(scope: RunScope) -> Iterator[RunScope]:
         _scope.reset(token)
 
 
-@contextmanager
-def within(call_id: int) -> Iterator[None]:
+class within:
     """Let the calls made inside know that they belong to a step's call."""
-    token = _parent.set(call_id)
-    try:
-        yield
-    finally:
-        _parent.reset(token)
+
+    __slots__ = ("_call_id", "_token")
+
+    def __init__(self, call_id: int) -> None:
+        self._call_id = call_id
+
+    def __enter__(self) -> None:
+        self._token = _parent.set(self._call_id)
+
+    def __exit__(self, *_: object) -> None:
+        _parent.reset(self._token)
 
 
 def current() -> RunScope | None:

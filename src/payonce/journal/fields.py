@@ -17,6 +17,8 @@ OUTLIVED = "its attempt ended before it was answered"
 
 def columns(noun: Any) -> dict[str, Any]:
     """A flat noun's fields by name; ten times as fast as `dataclasses.asdict`, which copies."""
+    if isinstance(noun, msgspec.Struct):
+        return msgspec.structs.asdict(noun)
     return {name: getattr(noun, name) for name in noun.__slots__}
 
 
