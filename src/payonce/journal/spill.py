@@ -14,7 +14,6 @@ import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -91,7 +90,7 @@ def placed(spilled: Spilled, find: Callable[[str, str], Run | None]) -> Spilled 
     run = find(intent.job, intent.key)
     if run is None:
         return None
-    return msgspec.structs.replace(spilled, intent=replace(intent, run_id=run.id))
+    return msgspec.structs.replace(spilled, intent=msgspec.structs.replace(intent, run_id=run.id))
 
 
 def is_of(spilled: Spilled, opening: Opening) -> bool:
