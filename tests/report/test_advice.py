@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from msgspec import structs
 from tests.report.test_parts import PAID
 
 from payonce.model import CallState, Run, RunState, WakesOn
@@ -59,9 +60,9 @@ def test_a_worker_that_is_gone_is_told_before_its_lease_ends() -> None:
 
 def test_a_doubt_that_a_done_run_has_left_can_be_taken_back() -> None:
     """The call was repeated, the first one may be on the bill, and a budget counts it."""
-    doubt = replace(PAID, id=9, state=CallState.IN_DOUBT)
+    doubt = structs.replace(PAID, id=9, state=CallState.IN_DOUBT)
     (told,) = advice(RUN, [doubt, PAID], NOW)
     assert told.endswith("payonce resolve 9 --did-not-happen")
-    resolved = replace(doubt, resolution="pay_again")
+    resolved = structs.replace(doubt, resolution="pay_again")
     (told,) = advice(RUN, [resolved, PAID], NOW)
     assert told.startswith("Nothing: ")
