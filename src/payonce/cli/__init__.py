@@ -15,7 +15,7 @@ __all__ = ["main"]
 
 COMMANDS = LazyCommands(
     {
-        "demo": ("payonce.cli.demo:demo", "Show the accident, and its end, in a minute."),
+        "demo": ("payonce.cli.demo:demo", "Show the accident, and its end, in seconds."),
         "preflight": (
             "payonce.cli.preflight:preflight",
             "Look whether databases hold what jobs need.",

@@ -27,6 +27,7 @@ def run_document(report: RunReport, *, answers: bool = False, error: bool = Fals
         "world": _world_row(run.world),
         "retry_at": text.moment(run.retry_at),
         "worker": run.lease_owner,
+        "worker_gone": report.lost,
         "arguments": text.arguments(run.arguments),
         "result": as_text(run.result) if run.result else None,
         "created": text.moment(run.created_at),
