@@ -141,6 +141,7 @@ def test_runs_of_other_apps_are_counted(shop: Shop) -> None:
         ("json", "json has no Payonce app"),
         ("shop.py", "there is no module 'shop.py'"),
         ("shop/jobs:app", "is no module's name"),
+        ("MODULE:APP", "stands for the place of your app"),
         ("two", "two has 2 apps (paid: no)."),
         ("broken", "broken can't be imported: ZeroDivisionError"),
     ],

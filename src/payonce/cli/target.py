@@ -53,6 +53,11 @@ def _set_django_up() -> None:
 
 
 def _module(name: str) -> ModuleType:
+    if name == "MODULE":
+        raise ConfigError(
+            "MODULE:APP stands for the place of your app",
+            "Write it as in an import: shop.jobs:app.",
+        )
     if not all(part.isidentifier() for part in name.split(".")):
         raise ConfigError(
             f"{name!r} is no module's name", "Write it as in an import: package.module:app."
