@@ -85,9 +85,9 @@ def parked_tables(
     for cause in by_cause(summaries):
         yield Text(_cause(cause), style="bold yellow")
         if budget.of_fingerprint(cause[0].run.fingerprint):
-            yield from _by_a_budget(cause[0].run)
+            yield from _by_a_budget(cause[0].run, len(cause))
         elif cause[0].run.wakes_on:
-            yield Text(_seen(cause[0].run, look(cause[0].run), now))
+            yield Text(_seen(cause[0].run, look(cause[0].run), now, len(cause)))
         yield table(
             "key,job,tenant,#attempts,since,reason",
             (_parked_row(summary) for summary in cause[:_SHOWN]),
@@ -98,21 +98,23 @@ def parked_tables(
         yield ""
 
 
-def _by_a_budget(run: Run) -> Iterator[Text]:
+def _by_a_budget(run: Run, count: int) -> Iterator[Text]:
     """What lets runs go on that a limit has parked."""
     rule = budget.of_fingerprint(run.fingerprint)
     if rule is None:
         return
     per = "" if rule.per == "total" else f" per {rule.per}, or when the {rule.per} is over"
-    yield Text(f"they go on when more is allowed for {title(rule)}{per}: {rule.command}")
+    go = "it goes on" if count == 1 else "they go on"
+    yield Text(f"{go} when more is allowed for {title(rule)}{per}: {rule.command}")
 
 
-def _seen(run: Run, seen: Look | None, now: float) -> str:
+def _seen(run: Run, seen: Look | None, now: float, count: int) -> str:
     if seen is None:
         return "not checked since: no process with this job has looked"
     checked = f"checked {text.ago(now - seen.at)}"
     if seen.moved:
-        return f"the world has changed, {checked}: payonce wake lets them go on"
+        whom = "it" if count == 1 else "them"
+        return f"the world has changed, {checked}: payonce wake lets {whom} go on"
     parts = [_still(run, seen)]
     if seen.unread:
         parts.append(f"can't be read: {', '.join(seen.unread)}")

@@ -13,6 +13,7 @@ from payonce.report.causes import by_cause
 from payonce.report.why_words import lasting
 
 _LATELY = 3600.0
+_NO_QUEUE = frozenset({"direct", "lookout", "wake"})
 _MOST = 3
 
 
@@ -34,7 +35,8 @@ def _still_going(account: Account) -> list[str]:
         if not story.further or story.run is None or story.run.state is RunState.DONE:
             continue
         ago = account.now - story.arrivals[-1].at
-        if ago < _LATELY and len(story.further) > 1:
+        queued = story.arrivals[-1].delivery.queue not in _NO_QUEUE
+        if queued and ago < _LATELY and len(story.further) > 1:
             lines.append(
                 f"Deliveries of {story.key} still came {lasting(max(0.0, ago))} ago: "
                 "take its message off the queue, or leave it: while the run is parked it is free."
@@ -48,12 +50,15 @@ def _parked(account: Account) -> list[str]:
     for cause in by_cause(failed)[:_MOST]:
         run = cause[0].run
         count = text.plural(len(cause), "run")
+        go, alone = (
+            ("they go on", "by themselves") if len(cause) > 1 else ("it goes on", "by itself")
+        )
         wake = f"payonce wake MODULE:APP --job {shlex.quote(run.job)}"
         if run.wakes_on == (WakesOn.BUDGET,):
-            what = f"{_raising(run)} raises the budget; they go on then"
+            what = f"{_raising(run)} raises the budget; {go} then"
         elif run.wakes_on:
             waits = " or ".join(run.wakes_on)
-            what = f"change the {waits}; they go on by themselves then, or at once by {wake}"
+            what = f"change the {waits}; {go} {alone} then, or at once by {wake}"
         else:
             what = f"mend what failed, then {wake} --force"
         lines.append(f"{count} of {run.job} parked, {text.short(run.reason, 96)}: {what}.")
