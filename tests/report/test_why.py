@@ -25,6 +25,7 @@ from payonce.journal.sqlite import SqliteJournal
 from payonce.ledger import account
 from payonce.model import CallState, Delivery, Run, RunState, WakesOn
 from payonce.money import Budget
+from payonce.report.commands import command, of_store
 from payonce.report.why_tree import trees
 from payonce.report.why_view import Drawn
 from payonce.report.why_words import lasting, money, percent
@@ -285,10 +286,40 @@ def test_a_budget_that_parks_runs_is_named_by_the_command_that_raises_it(past: P
     run = past.open(tenant="the acme shop")
     past.pay(run, "a")
     past.close(run, RunState.PARKED, diagnosis=found)
+    raising = "payonce budget set 'N USD' --tenant 'the acme shop' --per day --store"
     assert any(
-        "payonce budget set 'N USD' --tenant 'the acme shop' --per day raises the budget" in line
+        f"{raising} sqlite:///{past.file} raises the budget" in line
         for line in past.document()["next"]
     )
+
+
+@pytest.mark.parametrize("named", ["option", "environment"])
+def test_what_to_run_next_is_for_the_same_store(
+    past: Past, monkeypatch: pytest.MonkeyPatch, named: str
+) -> None:
+    """A store that was named by hand is named again; one that all commands find is not."""
+    run = past.open()
+    past.journal.reject(past.pay(run, "a"), "no good").now()
+    past.close(run, RunState.PARKED)
+    store = f"sqlite:///{past.file}"
+    monkeypatch.setenv("PAYONCE_STORE", store)
+    given = ["--store", store] if named == "option" else []
+    todo = json.loads(payonce("why", "--day", "2026-06-12", "--json", *given).stdout)["next"]
+    again = f" --store {store}" if named == "option" else ""
+    assert [line.partition("payonce ")[2] for line in todo] == [
+        f"wake MODULE:APP --job generate{again}.",
+        f"show course:42 --job generate{again} --answers",
+        f"show course:42 --job generate{again}",
+    ]
+
+
+def test_a_store_is_named_without_its_secrets() -> None:
+    """A password that was given by hand is not printed in what to run next."""
+    with of_store("postgresql://shop:hunter2@db/shop?schema=a b"):
+        assert command("payonce runs") == (
+            "payonce runs --store 'postgresql://shop:***@db/shop?schema=a b'"
+        )
+    assert command("payonce runs") == "payonce runs"
 
 
 def test_triggers_are_told_apart(past: Past) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from payonce.errors import JournalError
 
@@ -61,9 +62,13 @@ def journal_of(store: str, *, create: bool = False, patience: float = 30.0) -> J
         StoreNotSupported: the URL names another kind of database.
     """
     from payonce.journal import journal_at
+    from payonce.report.commands import of_store
 
     journal = journal_at(store, create=create, patience=patience)
-    click.get_current_context().call_on_close(journal.stop)
+    context = click.get_current_context()
+    context.call_on_close(journal.stop)
+    given = context.get_parameter_source("store")
+    context.with_resource(of_store(store if given is ParameterSource.COMMANDLINE else None))
     journal.find("", "")
     return journal
 

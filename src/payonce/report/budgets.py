@@ -15,6 +15,7 @@ from payonce.journal.protocol import Journal
 from payonce.model import Run
 from payonce.money import EVERY, Balance, Budget, Money, Scope
 from payonce.report import text
+from payonce.report.commands import command
 from payonce.report.tables import table
 
 _ORDER: tuple[Scope, ...] = ("app", "job", "tenant", "run")
@@ -144,9 +145,10 @@ def budgets_table(found: Sequence[Line]) -> Iterator[RenderableType]:
         spare=("until", "unpriced", "held", "in doubt", "set", "used"),
     )
     if len(found) > _SHOWN:
-        yield f"and {len(found) - _SHOWN} more: payonce budget --json"
+        yield f"and {len(found) - _SHOWN} more: {command('payonce budget')} --json"
     if any(line.used is not None and line.used.doubt for line in found):
-        yield "What is in doubt counts until a person says what became of it: payonce resolve --all"
+        resolve = command("payonce resolve --all")
+        yield f"What is in doubt counts until a person says what became of it: {resolve}"
 
 
 def _row(line: Line) -> list[str | Text | None]:
@@ -237,5 +239,5 @@ def freed(now: Line | None, runs: Sequence[Run]) -> str:
     one = len(runs) == 1
     return (
         f"{count} may go on ({keys}): at {'its' if one else 'their'} next delivery, or when the "
-        "app's processes look next, every 30 s. At once: payonce wake MODULE:APP"
+        f"app's processes look next, every 30 s. At once: {command('payonce wake MODULE:APP')}"
     )

@@ -14,6 +14,7 @@ from payonce.model import Run, RunState, WakesOn
 from payonce.report import text
 from payonce.report.budgets import title
 from payonce.report.causes import by_cause
+from payonce.report.commands import command
 from payonce.report.tables import table
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def parked_tables(
             spare=("tenant", "attempts", "since", "job"),
         )
         if len(cause) > _SHOWN:
-            yield f"and {len(cause) - _SHOWN} more: payonce parked --json"
+            yield f"and {len(cause) - _SHOWN} more: {command('payonce parked')} --json"
         yield ""
 
 
@@ -105,7 +106,8 @@ def _by_a_budget(run: Run, count: int) -> Iterator[Text]:
         return
     per = "" if rule.per == "total" else f" per {rule.per}, or when the {rule.per} is over"
     go = "it goes on" if count == 1 else "they go on"
-    yield Text(f"{go} when more is allowed for {title(rule)}{per}: {rule.command}")
+    raising = command(rule.command)
+    yield Text(f"{go} when more is allowed for {title(rule)}{per}: {raising}")
 
 
 def _seen(run: Run, seen: Look | None, now: float, count: int) -> str:

@@ -10,6 +10,7 @@ from payonce.ledger import Account, Story
 from payonce.model import Run, RunState, WakesOn
 from payonce.report import text
 from payonce.report.causes import by_cause
+from payonce.report.commands import command
 from payonce.report.why_words import lasting
 
 _LATELY = 3600.0
@@ -53,7 +54,7 @@ def _parked(account: Account) -> list[str]:
         go, alone = (
             ("they go on", "by themselves") if len(cause) > 1 else ("it goes on", "by itself")
         )
-        wake = f"payonce wake MODULE:APP --job {shlex.quote(run.job)}"
+        wake = command(f"payonce wake MODULE:APP --job {shlex.quote(run.job)}")
         if run.wakes_on == (WakesOn.BUDGET,):
             what = f"{_raising(run)} raises the budget; {go} then"
         elif run.wakes_on:
@@ -68,18 +69,19 @@ def _parked(account: Account) -> list[str]:
 def _raising(run: Run) -> str:
     """The command that raises the limit which a run was parked by."""
     rule = budget.of_fingerprint(run.fingerprint)
-    return rule.command if rule is not None else "payonce budget set"
+    return command(rule.command if rule is not None else "payonce budget set")
 
 
 def _doubts(account: Account) -> list[str]:
     asked = [doubt for doubt in account.doubts if _is_open(doubt)]
     lines = [
         f"Find out whether call {doubt.entry.call_id} ({doubt.entry.step}) happened, then: "
-        f"payonce resolve {doubt.entry.call_id} {_words(doubt)}"
+        f"{command(f'payonce resolve {doubt.entry.call_id}')} {_words(doubt)}"
         for doubt in asked[:_MOST]
     ]
     if len(asked) > _MOST:
-        lines.append(f"So for {len(asked) - _MOST} more calls: payonce resolve --all lists them.")
+        every = command("payonce resolve --all")
+        lines.append(f"So for {len(asked) - _MOST} more calls: {every} lists them.")
     if len(asked) < len(account.doubts):
         count = text.plural(len(account.doubts) - len(asked), "call")
         lines.append(f"{count} in doubt may be on the provider's bill: compare it with that day's.")
@@ -111,4 +113,4 @@ def _look(account: Account) -> list[str]:
 
 
 def _show(story: Story) -> str:
-    return f"payonce show {shlex.quote(story.key)} --job {shlex.quote(story.job)}"
+    return command(f"payonce show {shlex.quote(story.key)} --job {shlex.quote(story.job)}")

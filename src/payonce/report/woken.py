@@ -10,6 +10,7 @@ from rich.text import Text
 
 from payonce.model import Run, RunState
 from payonce.report import text
+from payonce.report.commands import command
 from payonce.report.tables import table
 from payonce.waking import Woken
 
@@ -89,7 +90,7 @@ def left_alone(runs: Sequence[Run], jobs: Sequence[str]) -> list[str]:
         wait = "waits" if parked == 1 else "wait"
         said.append(
             f"{text.plural(parked, 'parked run')} still {wait} for the world to change; "
-            "see: payonce parked. To call them again all the same: --force"
+            f"see: {command('payonce parked')}. To call them again all the same: --force"
         )
     if rest:
         has = "has" if rest == 1 else "have"
