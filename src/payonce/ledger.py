@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
+from typing import Any
 
 from payonce.delivery import LOOKOUT, WAKE
 from payonce.journal.ledger import (
@@ -138,11 +139,8 @@ def added(one: Sum, other: Sum) -> Sum:
 
 def add_up(outlays: Iterable[Outlay], since: float, until: float) -> list[Sum]:
     """What outlays add up to, by currency."""
-    found: dict[str, Sum] = {}
-    for one in (replace(outlay.sum, since=since, until=until) for outlay in outlays):
-        known = found.get(one.currency)
-        found[one.currency] = one if known is None else added(known, one)
-    return [found[currency] for currency in sorted(found)]
+    sums = (replace(outlay.sum, since=since, until=until) for outlay in outlays)
+    return _by(sums, lambda one: one.currency)
 
 
 def account(
@@ -190,15 +188,31 @@ def _besides(
 
 
 def _models_of(stories: Iterable[Story], wanted: EntryFilter) -> list[OfModel]:
-    found: dict[str | None, list[Outlay]] = {}
-    for one in (outlay for story in stories for outlay in story.outlays):
-        found.setdefault(one.model, []).append(one)
+    outlays = (outlay for story in stories for outlay in story.outlays)
+    return _by_model((OfModel(one.model, one.sum) for one in outlays), wanted)
+
+
+def _by_model(found: Iterable[OfModel], wanted: EntryFilter) -> list[OfModel]:
+    """What each model cost in the whole period, the dearest first."""
+    sums: dict[str | None, list[Sum]] = {}
+    for one in found:
+        whole = replace(one.sum, since=wanted.since, until=wanted.until)
+        sums.setdefault(one.model, []).append(whole)
     models = [
         OfModel(model, one)
-        for model, same in found.items()
-        for one in add_up(same, wanted.since, wanted.until)
+        for model, same in sums.items()
+        for one in _by(same, lambda one: one.currency)
     ]
     return sorted(models, key=lambda each: (-each.sum.paid, -each.sum.calls, each.model or ""))
+
+
+def _by(sums: Iterable[Sum], name: Callable[[Sum], Any]) -> list[Sum]:
+    """Sums of one name as one, in the order of names."""
+    found: dict[Any, Sum] = {}
+    for one in sums:
+        known = found.get(name(one))
+        found[name(one)] = one if known is None else added(known, one)
+    return [found[each] for each in sorted(found)]
 
 
 def _again(story: Story, wanted: EntryFilter) -> Iterator[Again]:
@@ -216,17 +230,11 @@ def _days(
     journal: Journal, wanted: EntryFilter, tell: Callable[[str], None]
 ) -> tuple[list[Day], list[OfModel] | None]:
     """What each day cost, with the shares of the dearest ones; and what each model did."""
-    midnight = -(-wanted.since // DAY) * DAY
-    begun = replace(wanted, until=min(midnight, wanted.until))
-    sums = journal.ledger.sums(begun) if wanted.since < midnight else []
-    if midnight < wanted.until:
-        sums += journal.ledger.sums(replace(wanted, since=midnight), DAY)
+    sums, models = _sums(journal, wanted)
     days = [
         Day(since, until, list(same), [])
         for (since, until), same in groupby(sums, key=lambda one: (one.since, one.until))
     ]
-    few = sum(one.calls for one in sums) <= MOST_CALLS
-    models = aside(partial(journal.ledger.models, wanted)) if few else None
     tell("reading the dearest days")
     opened = _opened(days)
     asked = [replace(wanted, since=day.since, until=day.until) for day in opened]
@@ -234,6 +242,32 @@ def _days(
     known = {day.since: own for day, own in zip(opened, shares, strict=True)}
     found = [replace(day, shares=known.get(day.since, [])) for day in days]
     return found, models and models()
+
+
+def _sums(
+    journal: Journal, wanted: EntryFilter
+) -> tuple[list[Sum], Callable[[], list[OfModel]] | None]:
+    """What each day cost, and what waits for what each model did, unless it is too many calls.
+
+    All of a day is added up out of an index. For a job or a tenant entries have to be read: once,
+    for days and models together.
+    """
+    ledger, midnight = journal.ledger, -(-wanted.since // DAY) * DAY
+    begun, whole = (
+        replace(wanted, until=min(midnight, wanted.until)),
+        replace(wanted, since=midnight),
+    )
+    parts: list[tuple[EntryFilter, float | None]] = []
+    parts += [(begun, None)] if begun.since < begun.until else []
+    parts += [(whole, DAY)] if whole.since < whole.until else []
+    if wanted.job is None and wanted.tenant is None:
+        sums = [one for part, every in parts for one in ledger.sums(part, every)]
+        few = sum(one.calls for one in sums) <= MOST_CALLS
+        return sums, aside(partial(ledger.models, wanted)) if few else None
+    found = [one for part, every in parts for one in ledger.models(part, every)]
+    sums = _by((one.sum for one in found), lambda one: (one.since, one.currency))
+    few = sum(one.calls for one in sums) <= MOST_CALLS
+    return sums, (lambda: _by_model(found, wanted)) if few else None
 
 
 def _opened(days: Iterable[Day]) -> list[Day]:

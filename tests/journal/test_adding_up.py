@@ -87,6 +87,8 @@ def test_days_are_told_apart(journal: Journal, clock: Clock) -> None:
         (first, first + DAY, 1),
         (first + 3 * DAY, first + 4 * DAY, 2),
     ]
+    models = journal.ledger.models(EntryFilter(first - 40 * DAY, first + 40 * DAY), DAY)
+    assert [each.sum for each in models] == found
     assert journal.ledger.span() == (first, first + 3 * DAY)
 
 

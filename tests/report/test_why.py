@@ -3,85 +3,27 @@
 from __future__ import annotations
 
 import io
-import json
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import Result
 from rich.console import Console
 from syrupy.assertion import SnapshotAssertion
 from tests.cli.shopping import Shop, payonce, payonce_json
-from tests.journal.making import NO_COLUMN, closing, intended, opened, receipt
+from tests.journal.making import NO_COLUMN, intended, receipt
 from tests.journal.making import intent as intent_of
-from tests.journal.stores import Clock
+from tests.report.past import CENT, NOON, Past
 
 from payonce import budget
 from payonce.journal.ledger import EntryFilter
-from payonce.journal.sqlite import SqliteJournal
 from payonce.ledger import account
-from payonce.model import CallState, Delivery, Run, RunState, WakesOn
+from payonce.model import CallState, Delivery, RunState, WakesOn
 from payonce.money import Budget
-from payonce.report.commands import command, of_store
 from payonce.report.why_tree import trees
 from payonce.report.why_view import Drawn
 from payonce.report.why_words import lasting, money, percent
-
-NOON = 1_781_265_600.0  # 12 June 2026, 12:00 UTC, a Friday
-CENT = 10_000_000
-TASKS = Delivery("cloud-tasks", "q/course-42", 0, None, "Google-Cloud-Tasks")
-
-
-class Past:
-    """A journal on 12 June 2026, and `payonce why` about that day."""
-
-    def __init__(self, file: Path) -> None:
-        self.file = file
-        self.clock = Clock()
-        self.clock.now = NOON
-        self.journal = SqliteJournal(file, clock=lambda: self.clock.now)
-
-    def open(self, key: str = "course:42", **more: Any) -> Run:
-        return opened(self.journal, key, **{"delivery": TASKS, "lease": 9e5} | more)
-
-    def pay(self, run: Run, step: str, cents: int | None = 1, **more: Any) -> int:
-        asked = more.pop("intent", {})
-        call = intended(self.journal, run, step, **asked)
-        cost = None if cents is None else cents * CENT
-        paid = receipt(cost_nanos=cost, **more)
-        self.journal.complete(call, intent_of(run, step, **asked), paid).now()
-        return call
-
-    def close(self, run: Run, state: RunState = RunState.DONE, **more: Any) -> None:
-        self.journal.close(closing(run, state, **more)).now()
-
-    def deliver(self, run: Run, times: int, every: float = 60.0) -> None:
-        for n in range(times):
-            self.clock.move(every)
-            again = Delivery("cloud-tasks", "q/course-42", n + 1, "500", "Google-Cloud-Tasks")
-            self.journal.note(run.id, again, "park").now()
-
-    def ask(self, *arguments: str) -> Result:
-        chosen = () if {"--run", "--day", "--since"} & {*arguments} else ("--day", "2026-06-12")
-        return payonce("why", "--store", f"sqlite:///{self.file}", *chosen, *arguments)
-
-    def sentence(self, *arguments: str) -> str:
-        return str(json.loads(self.ask("--json", *arguments).stdout)["sentence"])
-
-    def document(self, *arguments: str) -> Any:
-        return json.loads(self.ask("--json", *arguments).stdout)
-
-
-@pytest.fixture
-def past(tmp_path: Path) -> Iterator[Past]:
-    """An empty journal."""
-    past = Past(tmp_path / "past.db")
-    past.journal.find("", "")
-    yield past
-    past.journal.stop()
 
 
 def test_the_accident_reads_well(past: Past) -> None:
@@ -291,35 +233,6 @@ def test_a_budget_that_parks_runs_is_named_by_the_command_that_raises_it(past: P
         f"{raising} sqlite:///{past.file} raises the budget" in line
         for line in past.document()["next"]
     )
-
-
-@pytest.mark.parametrize("named", ["option", "environment"])
-def test_what_to_run_next_is_for_the_same_store(
-    past: Past, monkeypatch: pytest.MonkeyPatch, named: str
-) -> None:
-    """A store that was named by hand is named again; one that all commands find is not."""
-    run = past.open()
-    past.journal.reject(past.pay(run, "a"), "no good").now()
-    past.close(run, RunState.PARKED)
-    store = f"sqlite:///{past.file}"
-    monkeypatch.setenv("PAYONCE_STORE", store)
-    given = ["--store", store] if named == "option" else []
-    todo = json.loads(payonce("why", "--day", "2026-06-12", "--json", *given).stdout)["next"]
-    again = f" --store {store}" if named == "option" else ""
-    assert [line.partition("payonce ")[2] for line in todo] == [
-        f"wake MODULE:APP --job generate{again}.",
-        f"show course:42 --job generate{again} --answers",
-        f"show course:42 --job generate{again}",
-    ]
-
-
-def test_a_store_is_named_without_its_secrets() -> None:
-    """A password that was given by hand is not printed in what to run next."""
-    with of_store("postgresql://shop:hunter2@db/shop?schema=a b"):
-        assert command("payonce runs") == (
-            "payonce runs --store 'postgresql://shop:***@db/shop?schema=a b'"
-        )
-    assert command("payonce runs") == "payonce runs"
 
 
 def test_triggers_are_told_apart(past: Past) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -26,6 +26,8 @@ from payonce.journal.ledger import (
 )
 from payonce.journal.side_by_side import together
 
+T = TypeVar("T")
+
 
 class AddingUp:
     """The reading verbs of a `Ledger`."""
@@ -38,11 +40,7 @@ class AddingUp:
         return None if row["first"] is None else (row["first"], row["last"])
 
     def sums(self, wanted: EntryFilter, every: float | None = None) -> list[Sum]:
-        span = self.span()
-        parts = () if span is None else _stretches(wanted, every, span)
-        return [
-            one for same in together(partial(self._sums, part) for part in parts) for one in same
-        ]
+        return self._in_stretches(self._sums, wanted, every)
 
     def _sums(self, wanted: EntryFilter) -> list[Sum]:
         if wanted.job is None and wanted.tenant is None:
@@ -65,9 +63,21 @@ class AddingUp:
         found = [rows.sum_(row, wanted, currency) for currency in currencies]
         return [replace(s, calls=s.calls - hollow, unpriced=s.unpriced - hollow) for s in found]
 
-    def models(self, wanted: EntryFilter) -> list[OfModel]:
+    def models(self, wanted: EntryFilter, every: float | None = None) -> list[OfModel]:
+        return self._in_stretches(self._models, wanted, every)
+
+    def _models(self, wanted: EntryFilter) -> list[OfModel]:
         found = self._all("sums_by_model", **columns(wanted))
         return [rows.of_model(row, wanted) for row in found]
+
+    def _in_stretches(
+        self, ask: Callable[[EntryFilter], list[T]], wanted: EntryFilter, every: float | None
+    ) -> list[T]:
+        if every is None:
+            return ask(wanted)
+        span = self.span()
+        parts = () if span is None else _stretches(wanted, every, span)
+        return [one for same in together(partial(ask, part) for part in parts) for one in same]
 
     def shares(self, wanted: EntryFilter, most: int = 100) -> list[Share]:
         found = self._all("dearest_runs", **columns(wanted), most=most)
@@ -113,12 +123,9 @@ class AddingUp:
 
 
 def _stretches(
-    wanted: EntryFilter, every: float | None, span: tuple[float, float]
+    wanted: EntryFilter, every: float, span: tuple[float, float]
 ) -> Iterator[EntryFilter]:
     """A period's parts of `every` seconds, as far as there is anything in the ledger."""
-    if every is None:
-        yield wanted
-        return
     first, last = span
     since = wanted.since + max(0.0, (first - wanted.since) // every) * every
     while since < wanted.until and since <= last:

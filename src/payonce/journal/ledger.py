@@ -232,8 +232,8 @@ class Ledger(Protocol):
         Stretches without any are left out.
         """
 
-    def models(self, wanted: EntryFilter) -> list[OfModel]:
-        """What each model cost in each currency, the dearest first."""
+    def models(self, wanted: EntryFilter, every: float | None = None) -> list[OfModel]:
+        """What each model cost in each currency, the dearest first, in stretches as `sums`."""
 
     def shares(self, wanted: EntryFilter, most: int = 100) -> list[Share]:
         """Whose the money is: the dearest runs of each currency, then the others in few rows."""
