@@ -26,6 +26,7 @@ from tests.journal.stores import PostgresStore
 
 from payonce.errors import ConfigError, JournalNotFound, JournalTooNew, NotAJournal
 from payonce.journal import journal_at
+from payonce.journal.ledger import EntryFilter
 from payonce.journal.postgres import PostgresJournal
 from payonce.journal.protocol import RunFilter
 from payonce.journal.queries import migrations
@@ -154,6 +155,28 @@ def test_a_role_needs_no_more_than_the_documented_rights(postgres_store: Postgre
         assert humble.renew(run.id, run.attempt, 30).now()
         assert humble.close(closing(run, result=receipt().answer)).now()
         assert humble.about().states == {"done": 1, "running": 1}
+        humble.stop()
+    finally:
+        postgres_store.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
+
+
+def test_one_connection_is_enough_to_look(postgres_store: PostgresStore) -> None:
+    """Sums of many days are read where the server has no other connection to spare, too."""
+    schema, day = _schema_of(postgres_store), 86_400.0
+    role = f"role_{schema}"
+    journal = postgres_store.journal()
+    run = opened(journal, lease=99 * day)
+    for _ in range(10):
+        paid(journal, run, f"step {postgres_store.clock.now}")
+        postgres_store.clock.move(day)
+    wanted = EntryFilter(0.0, 9e9)
+    postgres_store.execute(f"CREATE ROLE {role} LOGIN CONNECTION LIMIT 1")
+    postgres_store.execute(f"GRANT USAGE ON SCHEMA {schema} TO {role}")
+    try:
+        postgres_store.execute(RIGHTS.format(schema=schema, role=role))
+        humble = journal_at(postgres_store.url.replace("postgres@", f"{role}@"))
+        assert len(humble.ledger.sums(wanted, day)) == 10
+        assert humble.ledger.sums(wanted, day) == journal.ledger.sums(wanted, day)
         humble.stop()
     finally:
         postgres_store.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")

@@ -26,6 +26,19 @@ def test_one_read_needs_no_thread() -> None:
     assert together([get_ident]) == [get_ident()]
 
 
+def test_what_fails_beside_others_is_asked_again_alone() -> None:
+    """What other threads could not read, whoever waits reads, one after the other."""
+    own = get_ident()
+
+    def read() -> str:
+        if get_ident() != own:
+            raise ConnectionError("sorry, too many clients already")
+        return "read"
+
+    assert together([read] * 20) == ["read"] * 20
+    assert aside(read)() == "read"
+
+
 def _fails() -> int:
     raise LookupError("gone")
 
