@@ -6,11 +6,11 @@ from contextlib import closing
 
 import pytest
 from tests.journal.making import receipt
-from tests.journal.stores import Store
+from tests.journal.stores import SqliteStore, Store
 
 from payonce.journal.queries import migrations
 from payonce.model import CallState
-from payonce.money import Entry
+from payonce.money import Budget, Entry
 
 ROWS = """
 INSERT INTO payonce_runs (id, job, key, tenant, state, attempt, arguments, arguments_fingerprint,
@@ -32,7 +32,7 @@ def _money(entries: list[Entry]) -> list[tuple[str, int, int | None, float]]:
     return [(entry.kind, entry.call_id, entry.nanos, entry.at) for entry in entries]
 
 
-@pytest.mark.parametrize("missing", [1, 2])
+@pytest.mark.parametrize("missing", [1, 2, 3])
 def test_what_an_older_version_booked_stays(store: Store, missing: int) -> None:
     """Calls, receipts and entries keep their numbers and their meaning, and are booked further."""
     known = migrations(store.dialect)[:-missing]
@@ -59,3 +59,19 @@ def test_what_an_older_version_booked_stays(store: Store, missing: int) -> None:
         ("doubt", 12, -40),
         ("settle", 12, receipt().cost_nanos),
     ]
+
+
+def test_what_was_paid_before_there_was_a_ledger_is_entered(sqlite_store: SqliteStore) -> None:
+    """Receipts, waste and doubts of the first version count in the sums, and in budgets, once."""
+    with closing(sqlite_store.connect()) as made:
+        for number, name, sql in migrations("sqlite")[:3]:
+            made.executescript(sql)
+            made.execute("INSERT INTO payonce_migrations VALUES (?, ?, 1.0)", (number, name))
+        braces, one = BYTES["sqlite"]
+        made.executescript(ROWS.format(braces=braces, one=one).replace("ceiling_nanos", "drift"))
+        made.execute("UPDATE payonce_calls SET rejected = 1 WHERE id = 11")
+        made.commit()
+    journal = sqlite_store.journal()
+    found = [("settle", 11, 5, 3.0), ("waste", 11, 5, 3.0), ("doubt", 12, None, 4.0)]
+    assert _money(journal.ledger.entries(7)) == found
+    assert journal.ledger.used(Budget("tenant", "acme", "total", 100)).spent == 5

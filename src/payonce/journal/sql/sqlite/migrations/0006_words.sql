@@ -4,14 +4,14 @@
 
 DROP VIEW payonce_booking;
 
-DROP TRIGGER payonce_calls_hold;
-DROP TRIGGER payonce_calls_paid;
-DROP TRIGGER payonce_calls_second;
-DROP TRIGGER payonce_calls_state;
-DROP TRIGGER payonce_calls_counted;
-DROP TRIGGER payonce_calls_held;
-DROP TRIGGER payonce_calls_waste;
-DROP TRIGGER payonce_calls_let_go;
+DROP TRIGGER IF EXISTS payonce_calls_hold;
+DROP TRIGGER IF EXISTS payonce_calls_paid;
+DROP TRIGGER IF EXISTS payonce_calls_second;
+DROP TRIGGER IF EXISTS payonce_calls_state;
+DROP TRIGGER IF EXISTS payonce_calls_counted;
+DROP TRIGGER IF EXISTS payonce_calls_held;
+DROP TRIGGER IF EXISTS payonce_calls_waste;
+DROP TRIGGER IF EXISTS payonce_calls_let_go;
 
 ALTER TABLE payonce_calls RENAME TO payonce_calls_before;
 
