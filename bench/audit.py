@@ -3,8 +3,8 @@
     python bench/audit.py [--mb 1024] [--memory 512] [--kind spendlogs …] [--json]
 
 Each file is written into a temporary folder, audited by a process of its own and removed: LiteLLM
-rows on lines, the same as one JSON array and as CSV, a Celery worker's log, OTLP exports on lines.
-In each is a storm of 21 deliveries, which has to be found.
+rows on lines, the same as one JSON array, as CSV and as Parquet, OTLP exports, and what the
+writers of the tests make. In each is a storm of 21 deliveries, which has to be found.
 """
 
 from __future__ import annotations
@@ -19,11 +19,18 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from random import Random
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from tests.audit import queue_writers as queues
+from tests.audit import spend_writers as spend
+from tests.audit.work import Delivery, accident, delivery
 
 SENT = 'HTTP Request: POST https://api.openai.com/v1/responses "HTTP/1.1 200 OK"'
 START = 1_790_000_000.0
@@ -163,13 +170,74 @@ def export(n: int, at: float, random: Random, *, storm: bool) -> dict[str, Any]:
     return {"resource": {"attributes": []}, "scopeSpans": [{"spans": [*calls, server]}]}
 
 
-KINDS: dict[str, tuple[Callable[[], Iterator[str]], str]] = {
-    "spendlogs": (spendlogs, ""),
-    "document": (document, "]"),
-    "table": (table, ""),
-    "worker_log": (worker_log, ""),
-    "spans": (spans, ""),
+def work() -> Iterator[Delivery]:
+    """The accident, and then tasks that go well, without an end."""
+    yield from accident()
+    at = accident()[-1].at
+    for n in count():
+        at += 10
+        yield delivery(f"course-{1000 + n}", 1, at, failed=False)
+
+
+def of_work(writer: Callable[[list[Delivery]], Iterable[Any]]) -> Callable[[], Iterator[str]]:
+    """What a writer of the tests makes of each delivery, on lines."""
+
+    def pieces() -> Iterator[str]:
+        for each in work():
+            for record in writer([each]):
+                yield (record if isinstance(record, str) else json.dumps(record)) + "\n"
+
+    return pieces
+
+
+def chatty() -> Iterator[str]:
+    """An app's log in which a line in twelve tells of a delivery or a call."""
+    for line in of_work(queues.app_log)():
+        yield line
+        stamp = line[:23] if line[:2] == "20" else "2026-09-21 14:13:20,000"
+        for n in range(11):
+            yield f"{stamp} DEBUG courses: chapter {n} of the outline has 812 words, going on\n"
+
+
+def copied() -> Iterator[str]:
+    """Cloud Tasks' entries as the page with the logs copies them."""
+    return (queues.copied(queues.cloud_tasks([each])) for each in work())
+
+
+MAP = "time=ts,task=job.id,attempt=job.try,cost=usd,model=llm,prompt=text,error=failure"
+KINDS: dict[str, tuple[Callable[[], Iterator[str]], str, list[tuple[int, int | None]]]] = {
+    "spendlogs": (spendlogs, "", [(21, 60)]),
+    "document": (document, "]", [(21, 60)]),
+    "table": (table, "", [(21, 60)]),
+    "parquet": (spendlogs, "", [(21, 60)]),
+    "worker_log": (worker_log, "", [(21, 60)]),
+    "spans": (spans, "", [(21, 60)]),
+    "app_log": (of_work(queues.app_log), "", [(21, 60)]),
+    "chatty_log": (chatty, "", [(21, 60)]),
+    "sqs": (of_work(queues.sqs), "", [(21, 60)]),
+    "lambda": (of_work(queues.aws_lambda), "", [(21, 60)]),
+    "cloud_run_output": (of_work(queues.cloud_run_output), "", [(21, 60)]),
+    "cloud_run": (of_work(queues.cloud_run), "", []),
+    "cloud_tasks": (of_work(queues.cloud_tasks), "", [(21, None)]),
+    "copied": (copied, "", [(21, None)]),
+    "langfuse": (of_work(spend.langfuse), "", [(21, 60)]),
+    "langfuse_blob": (of_work(spend.langfuse_blob), "", [(21, 60)]),
+    "mapped": (of_work(spend.mapped), "", [(21, 60)]),
+    "metered": (of_work(spend.metered), "", [(21, 60)]),
 }
+
+
+def as_parquet(path: Path) -> None:
+    """Rows on lines, as Parquet in their place."""
+    import duckdb
+
+    lines = path.with_name("lines")
+    path.rename(lines)
+    with duckdb.connect(config={"memory_limit": "1GB"}) as connection:
+        connection.execute(
+            f"COPY (SELECT * FROM read_json('{lines}')) TO '{path}' (FORMAT parquet)"
+        )
+    lines.unlink()
 
 
 def write(path: Path, pieces: Iterator[str], end: str, size: int) -> None:
@@ -183,9 +251,10 @@ def write(path: Path, pieces: Iterator[str], end: str, size: int) -> None:
         file.write(end)
 
 
-def measured(path: Path, memory: int) -> dict[str, Any]:
-    """Audit a file in a process of its own."""
+def measured(kind: str, path: Path, memory: int) -> dict[str, Any]:
+    """Audit a file in a process of its own; seconds are of the processor, and on the clock."""
     command = [sys.executable, "-m", "payonce", "audit", path, "--json", "--memory", str(memory)]
+    command += ["--map", MAP] if kind == "mapped" else []
     begun = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
     assert process.stdout is not None
@@ -193,14 +262,16 @@ def measured(path: Path, memory: int) -> dict[str, Any]:
     _, status, used = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     seconds = time.perf_counter() - begun
-    found = [s for s in told["storms"] if (s["deliveries"], s["wasted_calls"]) == (21, 60)]
+    size, worked = path.stat().st_size / 2**20, used.ru_utime + used.ru_stime
+    storms = [(s["deliveries"], s["wasted_calls"]) for s in told["storms"]]
     return {
-        "mb": round(path.stat().st_size / 2**20),
+        "mb": round(size),
         "rows": told["totals"]["rows"],
+        "cpu_seconds": round(worked, 1),
         "seconds": round(seconds, 1),
+        "mb_per_cpu_second": round(size / worked, 1),
         "peak_mb": round(used.ru_maxrss / 1024),
-        "storms": len(told["storms"]),
-        "found": len(found) == len(told["storms"]) == 1,
+        "found": storms == KINDS[kind][2],
     }
 
 
@@ -214,11 +285,13 @@ def main() -> None:
     words = parser.parse_args()
     figures = {}
     for kind in words.kind:
-        pieces, end = KINDS[kind]
+        pieces, end, _ = KINDS[kind]
         with tempfile.TemporaryDirectory(prefix="payonce-bench-") as folder:
             path = Path(folder) / kind
             write(path, pieces(), end, words.mb * 2**20)
-            figures[kind] = measured(path, words.memory)
+            if kind == "parquet":
+                as_parquet(path)
+            figures[kind] = measured(kind, path, words.memory)
         if not words.json:
             print(kind, figures[kind], flush=True)
     if words.json:

@@ -280,6 +280,15 @@ def test_a_pipe_is_read(tmp_path: Path) -> None:
     assert [storm["wasted_calls"] for storm in found.storms] == [60]
 
 
+def test_addresses_that_are_none_do_no_harm(tmp_path: Path) -> None:
+    """A call to an address that can't be parsed is a call all the same, to nobody known."""
+    log = "\n".join(queues.app_log(accident()))
+    file = tmp_path / "log"
+    file.write_text(log.replace("https://api.openai.com/", "http://[::1/x:y/"))
+    (storm,) = audited(file).storms
+    assert (storm["calls"], storm["wasted_calls"]) == (63, 60)
+
+
 @pytest.mark.parametrize("packed", [False, True])
 def test_what_is_piped_in_is_read(packed: bool) -> None:
     """`-` is the standard input, packed or not."""

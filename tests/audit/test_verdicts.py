@@ -276,6 +276,19 @@ def test_deliveries_that_are_not_in_the_files_are_told_of(tmp_path: Path) -> Non
     assert "9 more deliveries: the last is number 21" in storm["cannot_know"]
 
 
+@pytest.mark.parametrize("left", ["", "hour"])
+def test_a_log_without_dates_has_its_storm(left: str, tmp_path: Path) -> None:
+    """Lines without a time, or with that of a day alone, are in order; when it was is not known."""
+    text = "\n".join(line[11 if left else 24 :] if line[:3] == "202" else line
+                     for line in _log(accident()).splitlines())  # fmt: skip
+    (tmp_path / "log").write_text(text)
+    (storm,) = audited(tmp_path / "log").storms
+    assert (storm["deliveries"], storm["calls"], storm["wasted_calls"]) == (21, 63, 60)
+    assert (storm["first"], storm["last"], storm["spacing"]) == (None, None, None)
+    assert storm["kind"] == "deterministic"
+    assert "when it was: the log's lines have no dates" in storm["cannot_know"]
+
+
 def test_retries_of_an_sdk_inside_of_a_storm_are_told_of(tmp_path: Path) -> None:
     """Sends that the SDK repeated stand with the storm, and are no deliveries."""
     said: list[str] = []

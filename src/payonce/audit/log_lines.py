@@ -8,11 +8,11 @@ REPORT, SQS's attribute names, Cloud Tasks' header names, Python's tracebacks.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from functools import lru_cache
-from urllib.parse import SplitResult, urlsplit
+from typing import NamedTuple
+from urllib.parse import urlsplit
 
 _IDS = r"x-cloudtasks-taskname|approximatereceivecount|celery_task_id|x-cloudtasks-taskretrycount"
 _RAISED = (
@@ -96,18 +96,17 @@ _FRAMED = re.compile(r"^(?:Exception in ASGI application|Error on request|Traceb
 _MOST = 2000
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """One thing that a line says.
 
     `kind` is start, end, call, usage, resend or error; `failed` is None where the line doesn't say;
-    `count` the number of earlier tries, or of this one with `from_one`.
+    `tries` the number of earlier tries, or of this one with `from_one`.
     """
 
     kind: str
     task: str | None = None
     queue: str = "queue"
-    count: int | None = None
+    tries: int | None = None
     from_one: bool = False
     failed: bool | None = None
     status: str | None = None
@@ -122,18 +121,25 @@ def moment_in(line: str) -> int | None:
     match = _TIME.match(line, line[:1] == "[") or _TIME.search(line, 0, 200)
     if match is None:
         return None
-    seconds, fraction, zone = match["seconds"], match["fraction"] or "", match["zone"] or ""
+    seconds, fraction, zone, access = match.groups()
     try:
-        start = _second(seconds, zone) if seconds else _access_second(match["access"])
+        start = _second(seconds, zone or "") if seconds else _access_second(access)
     except (ValueError, OverflowError):
         return None
-    return start * 1_000_000 + int(fraction[:6].ljust(6, "0"))
+    return start * 1_000_000 + (int(fraction[:6].ljust(6, "0")) if fraction else 0)
+
+
+def _second(text: str, zone: str) -> int:
+    minute, second = int(text[14:16]), int(text[17:19])
+    if minute > 59 or second > 60:
+        raise ValueError
+    return _hour(text[:13], zone) + 60 * minute + second
 
 
 @lru_cache(64)
-def _second(text: str, zone: str) -> int:
+def _hour(text: str, zone: str) -> int:
     zone = zone.strip().replace("UTC", "Z")
-    found = datetime.fromisoformat(f"{text[:10]}T{text[11:]}{zone}")
+    found = datetime.fromisoformat(f"{text[:10]}T{text[11:]}:00:00{zone}")
     return int((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp())
 
 
@@ -150,19 +156,22 @@ def scope_in(line: str) -> str | None:
 
 def task_in(line: str) -> str | None:
     """The task that a line names in passing, as Celery's task logger does."""
-    match = _BOUND.search(line, 0, 400)
+    match = _BOUND.search(line, 0, 400) if "[" in line or "(" in line else None
     return match["task"] if match else None
 
 
-def events(text: str) -> Iterator[Event]:
+def events(text: str) -> Iterable[Event]:
     """All that a line, or the text of a record, says."""
     if "HTTP Request: POST" in text and (match := _SENT.search(text)):
-        yield from _call(match)
-        return
+        return _call(match["url"], match["status"])
+    return _others(text)
+
+
+def _others(text: str) -> Iterator[Event]:
     yield from _starts(text)
     yield from _usage(text)
     if "HTTP/" in text and (match := _ANSWERED.search(text)):
-        yield from _call(match) if _is_paid(match["url"]) else _end(match)
+        yield from _call(match["url"], match["status"]) or _end(match)
     elif "Task " in text and (match := _CELERY.search(text)):
         yield from _celery(match)
     elif "Retrying request" in text and _RESENT.search(text):
@@ -207,14 +216,13 @@ def _usage(text: str) -> Iterator[Event]:
         )
 
 
-def _is_paid(url: str) -> bool:
-    return _PAID.search(urlsplit(url).path if "://" in url else url.partition("?")[0]) is not None
-
-
-def _call(match: re.Match[str]) -> Iterator[Event]:
-    if _is_paid(match["url"]):
-        failed = not match["status"].startswith("2")
-        yield Event("call", failed=failed, status=match["status"], url=match["url"])
+@lru_cache(1024)
+def _call(url: str, status: str) -> tuple[Event, ...]:
+    """A call that is paid for, if it is one by its address."""
+    address = url.partition("://")[2].partition("/")[2] if "://" in url else url
+    if _PAID.search("/" + address.partition("?")[0].lstrip("/")) is None:
+        return ()
+    return (Event("call", failed=not status.startswith("2"), status=status, url=url),)
 
 
 def _end(match: re.Match[str]) -> Iterator[Event]:
@@ -237,11 +245,15 @@ def _errors(text: str) -> Iterator[Event]:
         yield Event("error", text=match["text"][:_MOST])
 
 
+@lru_cache(1024)
 def provider_of(url: str) -> str | None:
     """Who was asked: by the host; by the path where that is a private one, as a gateway's is."""
-    parts = urlsplit(url) if "://" in url else None
-    host = _host(parts)
-    if host is None or parts is None:
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname
+    except ValueError:
+        return None
+    if host is None:
         return None
     for known in ("openai", "anthropic"):
         if host == f"{known}.com" or host.endswith(f".{known}.com"):
@@ -249,10 +261,3 @@ def provider_of(url: str) -> str | None:
     if not _PRIVATE.search(host):
         return host
     return "anthropic" if parts.path.endswith("/messages") else "openai"
-
-
-def _host(parts: SplitResult | None) -> str | None:
-    try:
-        return parts.hostname if parts else None
-    except ValueError:
-        return None

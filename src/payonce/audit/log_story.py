@@ -13,11 +13,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from payonce.audit.log_lines import Event, events, moment_in, provider_of, scope_in, task_in
+from payonce.audit.wording import TIMELESS
 
 _ERRORS, _BOUND, _HELD, _UNTOLD, _AT_WORK = 4, 50_000, 2000, 64, 2000
 _HTTP = ("cloud-tasks", "queue")
 _SILENT = ("cloud-tasks", "queue", "sqs")
 _NO_END = "no end was told"
+_DAWN = 946_684_800_000_000
 
 
 @dataclass(slots=True)
@@ -41,7 +43,10 @@ _Row = tuple[str, dict[str, Any]]
 
 @dataclass(slots=True)
 class Story:
-    """The story of one log; what is known is taken out by `taken`, bit by bit."""
+    """The story of one log; what is known is taken out by `taken`, bit by bit.
+
+    Where no line has a time its lines are put in their order from the year 2000 on; see `TIMELESS`.
+    """
 
     source: int
     _open: dict[str, _Attempt] = field(default_factory=dict)
@@ -55,7 +60,7 @@ class Story:
     _answers: bool = False
     _calls: bool = False
     _untold: dict[str, deque[dict[str, Any]]] = field(default_factory=dict)
-    _waiting: int = 0
+    _size: int = 0
     _held: dict[str, list[_Row]] = field(default_factory=dict)
     _rows: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
@@ -64,6 +69,8 @@ class Story:
         at = at or moment_in(text)
         goes_on = at is None
         self._now = at or self._now
+        if self._now is None or self._now < TIMELESS:
+            self._now = (self._now or _DAWN) + 1000
         scope = scope or scope_in(text)
         trace = trace.rpartition("/")[2] if trace else None
         for event in events(text):
@@ -76,7 +83,7 @@ class Story:
                 self._line = self._happens(event, task, trace, scope)
             else:
                 self._error(event, self._line, trace)
-        return sum(map(len, self._rows.values())) - self._waiting
+        return self._size
 
     def taken(self) -> dict[str, list[dict[str, Any]]]:
         """Take what is known: rows of `deliveries`, `calls` and `errors`; not what may grow yet."""
@@ -87,7 +94,7 @@ class Story:
             rows["calls"] = found
         if waiting := [row for row in calls if id(row) in kept]:
             self._rows["calls"] = waiting
-        self._waiting = len(waiting)
+        self._size = 0
         return rows
 
     def end(self) -> None:
@@ -99,7 +106,7 @@ class Story:
             self._close(attempt, attempt.errors > 0 or None, None, at=attempt.seen)
 
     def _start(self, event: Event, task: str, trace: str | None) -> None:
-        number = event.count if event.count is None or event.from_one else event.count + 1
+        number = event.tries if event.tries is None or event.from_one else event.tries + 1
         before = self._open.get(task)
         if before is not None:
             if event.queue != "celery" and number in (None, before.number):
@@ -259,6 +266,7 @@ class Story:
         """Add a row, or hold it until the worker that wrote it says which task it has ended."""
         if scope is None:
             self._rows.setdefault(table, []).append(row)
+            self._size += 1
             return
         held = self._held.setdefault(scope, [])
         held.append((table, row))

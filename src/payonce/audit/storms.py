@@ -9,7 +9,7 @@ from payonce.audit.findings import Storm
 from payonce.audit.spacing import schedule_of, waits
 from payonce.audit.spent import add_calls
 from payonce.audit.store import Store
-from payonce.audit.wording import counted, legible
+from payonce.audit.wording import TIMELESS, counted, legible
 from payonce.model import Kind
 
 _ALONE = 5
@@ -42,8 +42,11 @@ def _storm(store: Store, row: tuple[Any, ...]) -> Storm:
         revisions=tuple(legible(each) or "" for each in revs or ()),
         sources=set(sources),
     )
-    found = waits(store.rows("ask", "times_of", task=task))
-    storm.schedule = schedule_of(found, queue)
+    if first >= TIMELESS:
+        found = waits(store.rows("ask", "times_of", task=task))
+        storm.schedule = schedule_of(found, queue)
+    else:
+        storm.unknown.append("when it was: the log's lines have no dates")
     storm.blame = blame(store.rows("ask", "errors_of", task=task))
     storm.evidence.append(
         f"{counted(deliveries, 'delivery', 'deliveries')} of one task, {failed:,} failed"

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from payonce.audit.findings import Concentration, Cost, Findings, Storm
 from payonce.audit.source import Source
-from payonce.audit.wording import counted, duration, legible, money, percent, span
+from payonce.audit.wording import TIMELESS, counted, duration, legible, money, percent, span
 from payonce.model import Kind
 
 _MOST = 10
@@ -85,7 +85,7 @@ def storm_line(storm: Storm) -> str:
     told = f"{what} {storm.name}: {counted(storm.deliveries, 'delivery', 'deliveries')}"
     if storm.key == "prompts":
         told = f"{what} {storm.name}: run {storm.deliveries:,} times"
-    if storm.last > storm.first:
+    if storm.last > storm.first >= TIMELESS:
         told += f" in {duration(storm.last - storm.first)}"
     told += ", each failed" if storm.failed >= storm.deliveries > 0 and storm.blame else ""
     told += f" ({storm.blame.reason})" if storm.blame else ""

@@ -10,6 +10,9 @@ from datetime import UTC, datetime
 from payonce.money import Money
 from payonce.redact import redact
 
+TIMELESS = 978_307_200_000_000
+"""Times before it, the year 2001, stand for the order of lines whose log has no times."""
+
 _MOST = 300
 
 
@@ -31,7 +34,7 @@ def _escape(character: str) -> str:
 
 def moment(us: int | None) -> str | None:
     """Microseconds since the epoch as UTC, ISO 8601."""
-    if us is None:
+    if us is None or us < TIMELESS:
         return None
     return datetime.fromtimestamp(us / 1e6, UTC).isoformat(timespec="seconds")
 
@@ -43,6 +46,8 @@ def clock(us: int | None) -> str:
 
 def span(first: int, last: int) -> str:
     """From when to when, in as few words as that needs."""
+    if first < TIMELESS:
+        return "at times that the log doesn't have"
     begun, ended = clock(first), clock(last)
     if begun == ended:
         return begun

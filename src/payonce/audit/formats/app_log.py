@@ -14,7 +14,7 @@ _NAMES = ("textPayload", "message", "msg", "event", "log")
 def recognise(sample: Sample) -> bool:
     """Lines with a time, or that say something; records with a message."""
     return any(_has_message(record) for record in sample.records) or any(
-        moment_in(text) is not None or next(events(text), None) is not None
+        moment_in(text) is not None or next(iter(events(text)), None) is not None
         for text in sample.texts
         if text[:1] != "{"
     )

@@ -114,8 +114,9 @@ SELECT source, '' AS provider,
        date_trunc(CASE WHEN spanned > 432000000000 THEN 'day' ELSE 'hour' END,
                   make_timestamp(began))::VARCHAR AS period,
        count(*), sum(tokens_in)::BIGINT, sum(tokens_out)::BIGINT, sum(nanos)::BIGINT, currency
-FROM placed, (SELECT max(began) - min(began) AS spanned FROM placed WHERE paid)
-WHERE paid AND began IS NOT NULL GROUP BY ALL ORDER BY ALL;
+FROM placed, (SELECT max(began) - min(began) AS spanned FROM placed
+              WHERE paid AND began > 978307200000000)
+WHERE paid AND began > 978307200000000 GROUP BY ALL ORDER BY ALL;
 
 -- name: resends
 -- Sends that an SDK repeated by itself, by source.
