@@ -152,7 +152,7 @@ def _filled(
     journal = journal_at(url)
     journal.find("", "")  # makes the tables
     journal.stop()
-    do(_statements(dialect, runs, per_run))
+    do(statements(dialect, runs, per_run))
     print(f"measuring: {dialect}, {runs:,} runs …", file=sys.stderr, flush=True)
     day = time.strftime("%Y-%m-%d", time.gmtime(SINCE + 5 * DAY))
     storm = time.strftime("%Y-%m-%d", time.gmtime(SINCE + STORM_DAY * DAY))
@@ -168,7 +168,7 @@ def _filled(
     return found | {"sentence": _told(url, asked["the storm's day"])}
 
 
-def _statements(dialect: str, runs: int, per_run: int) -> Iterator[str]:
+def statements(dialect: str, runs: int, per_run: int) -> Iterator[str]:
     """All rows, in the order of time; the storm is the last run."""
     calls, storm, storm_at = runs * per_run, runs + 1, SINCE + STORM_DAY * DAY + 3600
     told = {

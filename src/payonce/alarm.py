@@ -17,6 +17,8 @@ DAY = 86_400.0
 _TWO_WEEKS = 14
 _NEWCOMER = 10
 """A run that there is nothing to compare with is told of from so many times the floor on. Ours."""
+_FAR, _SOME = 10, 5
+"""A run is far dearer than others that costs so many times the dearest of so many or more. Ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +35,11 @@ class Alarms:
         days: how many days before are looked at.
         deliveries: how often one run may be delivered within an hour. None: as often as it is.
         share: which part of a day's money one run may take, if it is a dear one. None: all.
+        hour: an hour in which all together spend more than this is told of, whatever was usual:
+            from the app's first hour on. Its number stands for any currency, too. None: never.
 
     Raises:
-        ValueError: the floor is no amount of money.
+        ValueError: the floor, or `hour`, is no amount of money.
         ConfigError: a number could not work.
     """
 
@@ -44,9 +48,12 @@ class Alarms:
     days: int = 15
     deliveries: int | None = 10
     share: float | None = 0.5
+    hour: Money | str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "floor", Money.parse(self.floor))
+        if self.hour is not None:
+            object.__setattr__(self, "hour", Money.parse(self.hour))
         least = {"times": 1, "days": 1, "deliveries": 2, "share": 0}
         for name, most in least.items():
             value = getattr(self, name)
@@ -57,6 +64,11 @@ class Alarms:
     def floor_nanos(self) -> int:
         """The floor in billionths of any currency."""
         return Money.parse(self.floor).nanos
+
+    @property
+    def hour_nanos(self) -> int | None:
+        """What an hour may cost in billionths of any currency, if that was said."""
+        return None if self.hour is None else Money.parse(self.hour).nanos
 
 
 def ordinary(peaks: Mapping[int, int], earliest: int, days: int) -> int | None:
@@ -103,3 +115,13 @@ def takes_most(paid: int, of_all: int, others: Sequence[int], rules: Alarms) -> 
     if not others:
         return paid >= _NEWCOMER * rules.floor_nanos
     return paid > rules.times * max(others)
+
+
+def may_stand_out(paid: int, next_: int, rules: Alarms) -> bool:
+    """Is a run dear, and far dearer than the `next_` one of its job?"""
+    return rules.times is not None and paid >= max(1, rules.floor_nanos) and paid > _FAR * next_
+
+
+def stands_out(paid: int, others: Sequence[int], rules: Alarms) -> bool:
+    """Does one run cost far more than each of several others of its job?"""
+    return len(others) >= _SOME and may_stand_out(paid, max(others), rules)

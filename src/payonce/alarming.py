@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Literal, Protocol
 
 from payonce import alarm, budget
@@ -18,13 +19,14 @@ from payonce.journal.ledger import EntryFilter, Peak, Spent, Storm
 from payonce.journal.protocol import Journal
 from payonce.lease import owner
 from payonce.money import Money
-from payonce.notices import DeliveryStorm, Notice, RunTakesMost, UnusualSpending
+from payonce.notices import DeliveryStorm, Notice, RunStandsOut, RunTakesMost, UnusualSpending
 from payonce.redact import redact
 
 _EVERY = 30.0
 _PART = 50
 _MOST_SELDOM = 120.0
 _MOST = 100
+_FEW = 3
 _LEASE = 120.0
 
 Scope = Literal["job", "tenant", "app"]
@@ -73,10 +75,17 @@ class Alarming:
         self._forget(now)
         yield from _storms(journal, rules, now)
         yield from self._rates(journal, rules, now)
-        yield from self._most(journal, rules, now)
+        named = set()
+        for notice in self._most(journal, rules, now):
+            named.add((notice.job, notice.run_key))
+            yield notice
+        for far in self._far(journal, rules, now):
+            if (far.job, far.run_key) not in named:
+                yield far
 
     def _rates(self, journal: Journal, rules: Alarms, now: float) -> Iterator[Notice]:
         last = journal.ledger.spent(EntryFilter(now - HOUR, now + 1.0))
+        yield from _over_the_hour(last, rules, now)
         spending = {
             subject: spent
             for subject, spent in _by_subject(last).items()
@@ -98,7 +107,7 @@ class Alarming:
                     day=budget.period("day", now)[0],
                 )
 
-    def _most(self, journal: Journal, rules: Alarms, now: float) -> Iterator[Notice]:
+    def _most(self, journal: Journal, rules: Alarms, now: float) -> Iterator[RunTakesMost]:
         """Of each currency, the run that has cost most since midnight, UTC."""
         day, since, _ = budget.period("day", now)
         today = EntryFilter(since, now + 1.0)
@@ -124,6 +133,22 @@ class Alarming:
                     Money(max(others), first.currency) if others else None,
                     day,
                 )
+
+    def _far(self, journal: Journal, rules: Alarms, now: float) -> Iterator[RunStandsOut]:
+        """Of a job, the run that has cost most since midnight, if no other came near it."""
+        day, since, _ = budget.period("day", now)
+        today = EntryFilter(since, now + 1.0)
+        for run in _first_by_far(journal.ledger.dearest(today, _MOST), rules):
+            same = journal.ledger.dearest(replace(today, job=run.job), _MOST)
+            same += self._dearest(journal, rules, run, now)
+            others = [
+                each.nanos
+                for each in same
+                if each.run_id != run.run_id and each.currency == run.currency
+            ]
+            if alarm.stands_out(run.nanos, others, rules):
+                paid, dearest = (Money(n, run.currency) for n in (run.nanos, max(others)))
+                yield RunStandsOut(run.job, run.key or "", run.tenant, paid, dearest, day)
 
     def _learn(
         self, journal: Journal, rules: Alarms, spending: Iterable[Subject], now: float
@@ -172,6 +197,33 @@ def _by_subject(found: list[Spent]) -> Mapping[Subject, int]:
         if each.tenant is not None:
             spent["tenant", each.tenant, each.currency] += each.nanos
     return spent
+
+
+def _over_the_hour(found: list[Spent], rules: Alarms, now: float) -> Iterator[UnusualSpending]:
+    """What a person has said that an hour may cost, and all together have passed."""
+    most = rules.hour_nanos
+    if most is None:
+        return
+    spent: defaultdict[str, int] = defaultdict(int)
+    for each in found:
+        spent[each.currency] += each.nanos
+    for currency, nanos in spent.items():
+        if nanos > most:
+            day = budget.period("day", now)[0]
+            paid, usual = Money(nanos, currency), Money(most, currency)
+            yield UnusualSpending("app", "", paid, usual, known=True, day=day)
+
+
+def _first_by_far(runs: list[Spent], rules: Alarms) -> list[Spent]:
+    """Of each job the dearest run, where the next one is far behind; the dearest few of these."""
+    by_job: defaultdict[tuple[str, str], list[Spent]] = defaultdict(list)
+    for run in runs:
+        by_job[run.job, run.currency].append(run)
+    return [
+        first
+        for first, *rest in by_job.values()
+        if alarm.may_stand_out(first.nanos, rest[0].nanos if rest else 0, rules)
+    ][:_FEW]
 
 
 def _storms(journal: Journal, rules: Alarms, now: float) -> Iterator[DeliveryStorm]:

@@ -208,10 +208,10 @@ class UnusualSpending:
     """A job or a tenant has spent more within an hour than it does; once a day for each.
 
     `usual` is what its dearest hour of a day has cost before, or that of all together where it is
-    not `known` for a day yet.
+    not `known` for a day yet. Of all together (`"app"`) it is what an hour may cost (`hour=`).
     """
 
-    scope: Literal["job", "tenant"]
+    scope: Literal["job", "tenant", "app"]
     name: str
     spent: Money
     usual: Money
@@ -226,21 +226,28 @@ class UnusualSpending:
     @property
     def title(self) -> str:
         """A few words."""
-        return f"{self.scope} {self.name} spends unusually much"
+        return f"{self._whose} spends unusually much"
 
     @property
     def text(self) -> str:
         """All of it in sentences."""
-        usual = (
-            f"in a day's dearest hour it has spent {self.usual} at most before"
-            if self.known
-            else f"it is new, and all together have spent {self.usual} at most in an hour before"
-        )
+        named = "" if self.scope == "app" else f"--{self.scope} {shlex.quote(self.name)} "
         return (
-            f"{self.scope} {self.name} has spent {self.spent} within an hour; {usual}. "
-            f"To stop it: payonce budget set 'N {self.spent.currency}' "
-            f"--{self.scope} {shlex.quote(self.name)} --per day"
+            f"{self._whose} has spent {self.spent} within an hour; {self._usual}. "
+            f"To stop it: payonce budget set 'N {self.spent.currency}' {named}--per day"
         )
+
+    @property
+    def _whose(self) -> str:
+        return "the application" if self.scope == "app" else f"{self.scope} {self.name}"
+
+    @property
+    def _usual(self) -> str:
+        if self.scope == "app":
+            return f"an hour may cost {self.usual}, as hour= of Alarms says"
+        if self.known:
+            return f"in a day's dearest hour it has spent {self.usual} at most before"
+        return f"it is new, and all together have spent {self.usual} at most in an hour before"
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,6 +325,38 @@ class RunTakesMost:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class RunStandsOut:
+    """One run has cost far more than any other of its job, the `dearest` among them."""
+
+    job: str
+    run_key: str
+    tenant: str | None
+    paid: Money
+    dearest: Money
+    day: str
+
+    @property
+    def cause(self) -> str:
+        """What it is told of once for."""
+        return f"most:{self.job}:{self.run_key}:{self.paid.currency}:{self.day}"
+
+    @property
+    def title(self) -> str:
+        """A few words."""
+        return f"{self.job}: one run costs far more than the others"
+
+    @property
+    def text(self) -> str:
+        """All of it in sentences."""
+        run = shlex.quote(f"{self.job} {self.run_key}")
+        return (
+            f"run {self.run_key!r} of {self.job} has cost {self.paid} on {self.day}; others of its "
+            f"job have cost {self.dearest} at most. "
+            f"To stop it: payonce budget set 'N {self.paid.currency}' --run {run}"
+        )
+
+
 Notice = (
     RunParked
     | RunWoken
@@ -328,4 +367,5 @@ Notice = (
     | UnusualSpending
     | DeliveryStorm
     | RunTakesMost
+    | RunStandsOut
 )

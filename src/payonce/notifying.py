@@ -2,8 +2,9 @@
 
 A notice is logged where it comes up, once per cause and process. Hooks are called by threads of
 their own: one that raises or hangs harms neither a run nor another hook. Which process tells of a
-cause is settled by a claim in the journal, which lasts a day; where the journal can't be asked,
-each process tells.
+cause is settled by a claim in the journal, which lasts a day once hooks were told, and before that
+for two minutes only, so that another may tell where a process dies; where the journal can't be
+asked, each process tells.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ from payonce.notices import BreakerClosed, Notice, RunWoken
 
 _log = logging.getLogger("payonce")
 _DAY = 86_400.0
+_TELLING = 120.0
+"""Seconds that a process has to tell its hooks, before another may."""
+
 _WAITING = 100
 _MOST_CAUSES = 10_000
 _PATIENCE = 5.0
@@ -53,15 +57,16 @@ class _Line:
         self.reset()
 
     def reset(self) -> None:
-        self._queue: queue.Queue[Notice] = queue.Queue(_WAITING)
+        self._queue: queue.Queue[tuple[Notice, Callable[[], object]]] = queue.Queue(_WAITING)
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
 
-    def put(self, notice: Notice) -> None:
+    def put(self, notice: Notice, served: Callable[[], object] = lambda: None) -> None:
         try:
-            self._queue.put_nowait(notice)
+            self._queue.put_nowait((notice, served))
         except queue.Full:
             self._complain("full", "is behind: %r is not told of", notice.title)
+            served()
             return
         if self._thread is None:
             with self._starting:
@@ -73,12 +78,13 @@ class _Line:
     def _work(self) -> None:
         waiting = self._queue
         while True:
-            notice = waiting.get()
+            notice, served = waiting.get()
             try:
                 self._serve(notice)
             except Exception as exc:
                 self._complain(type(exc).__name__, "raised %s: %s", type(exc).__name__, exc)
             finally:
+                served()
                 waiting.task_done()
 
     def _complain(self, kind: str, words: str, *given: object) -> None:
@@ -93,6 +99,21 @@ class _Line:
             waiting.all_tasks_done.wait_for(
                 lambda: not waiting.unfinished_tasks, max(0.0, until - time.monotonic())
             )
+
+
+class _Each:
+    """Does something once so many are through."""
+
+    def __init__(self, count: int, then: Callable[[], object]) -> None:
+        self._left, self._then = count, then
+        self._lock = threading.Lock()
+
+    def one(self) -> None:
+        with self._lock:
+            self._left -= 1
+            last = self._left == 0
+        if last:
+            self._then()
 
 
 class Board:
@@ -128,13 +149,22 @@ class Board:
     def _settle(self, notice: Notice) -> None:
         """Tell the hooks, unless another process has."""
         name = f"notice:{hashlib.sha256(notice.cause.encode()).hexdigest()[:32]}"
+        teller, hooks = uuid.uuid4().hex, tuple(self._hooks)
         try:
-            if not self._journal.claim(name, uuid.uuid4().hex, _DAY).now():
+            if not self._journal.claim(name, teller, _TELLING).now():
                 return
         except Exception as exc:
             _log.info("whether %r was told of can't be asked: %s", notice.title, exc)
-        for line in self._hooks:
-            line.put(notice)
+        told = _Each(len(hooks), lambda: self._keep(name, teller))
+        for line in hooks:
+            line.put(notice, told.one)
+
+    def _keep(self, name: str, teller: str) -> None:
+        """All hooks were told: nobody has to tell again within a day."""
+        try:
+            self._journal.claim(name, teller, _DAY).now()
+        except Exception as exc:
+            _log.info("that a notice was told of can't be written down: %s", exc)
 
     def flush(self, until: float | None = None) -> None:
         """Wait a while until all is told."""

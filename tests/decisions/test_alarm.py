@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from payonce.alarm import Alarms, ordinary, takes_most, unusual
+from payonce.alarm import Alarms, ordinary, stands_out, takes_most, unusual
 from payonce.errors import ConfigError
 
 DOLLAR = 1_000_000_000
@@ -89,6 +89,24 @@ def test_a_run_takes_most_of_the_money(
     assert not takes_most(int(paid * DOLLAR), int(of_all * DOLLAR), nanos, Alarms(share=None))
 
 
+@pytest.mark.parametrize(
+    ("paid", "others", "told"),
+    [
+        (11, (1,) * 5, True),
+        (11, (1,) * 4, False),
+        (11, (1, 1, 1, 1, 1.2), False),
+        (4.9, (0.1,) * 5, False),
+        (900, (), False),
+    ],
+    ids=["ten times", "of a few nothing is known", "near one", "cents", "alone"],
+)
+def test_a_run_stands_out(paid: float, others: tuple[float, ...], told: bool) -> None:
+    """It costs more than ten times the dearest of five others or more, and more than the floor."""
+    nanos = [int(other * DOLLAR) for other in others]
+    assert stands_out(int(paid * DOLLAR), nanos, RULES) is told
+    assert not stands_out(int(paid * DOLLAR), nanos, Alarms(times=None))
+
+
 @given(
     peaks=st.lists(st.integers(DOLLAR, 100 * DOLLAR), min_size=1, max_size=20),
     days=st.integers(1, 20),
@@ -108,3 +126,5 @@ def test_numbers_that_cannot_work_are_refused() -> None:
             Alarms(**wrong)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="amount of money"):
         Alarms(floor="5")
+    with pytest.raises(ValueError, match="amount of money"):
+        Alarms(hour="5")

@@ -14,7 +14,7 @@ from payonce.alarming import Alarming
 from payonce.delivery import receiving
 from payonce.errors import NotDone
 from payonce.model import Delivery
-from payonce.notices import DeliveryStorm, Notice, RunTakesMost, UnusualSpending
+from payonce.notices import DeliveryStorm, Notice, RunStandsOut, RunTakesMost, UnusualSpending
 
 DAY = 86_400.0
 Call = Callable[..., None]
@@ -98,6 +98,44 @@ def test_an_app_without_a_day_behind_it_has_nothing_to_compare(app: Payonce, cal
     for n in range(50):
         call(f"{n}", f"tenant {n % 5}", 2.0)
     assert _found(app) == []
+
+
+def test_an_hour_may_be_limited_from_the_first_one_on(app: Payonce, call: Call) -> None:
+    """`hour=` is what all together may spend; the notice says who has said so."""
+    for n in range(10):
+        call(f"{n}", f"tenant {n % 5}", 2.0)
+    assert _found(app, Alarms(hour="20 USD")) == []
+    [told] = _found(app, Alarms(hour="19 USD"))
+    assert isinstance(told, UnusualSpending)
+    assert "the application has spent 20.00 USD within an hour" in told.text
+    assert "an hour may cost 19.00 USD, as hour= of Alarms says" in told.text
+    assert told.text.endswith("payonce budget set 'N USD' --per day")
+
+
+def test_a_run_far_dearer_than_its_like_is_told_of_on_the_first_day(
+    app: Payonce, call: Call
+) -> None:
+    """Though it takes a small part of the day's money, and there is no day before."""
+    for n in range(50):
+        call(f"{n}", f"tenant {n % 5}", 0.9)
+    assert _found(app) == []
+    call("loop", "acme", 9.1)
+    [told] = _found(app)
+    assert isinstance(told, RunStandsOut)
+    assert (told.run_key, told.paid.amount, told.dearest.amount) == ("loop", "9.10", "0.90")
+    assert "payonce budget set 'N USD' --run 'generate loop'" in told.text
+
+
+def test_a_nightly_batch_among_small_runs_is_ordinary(
+    app: Payonce, call: Call, clock: Clock
+) -> None:
+    """It stands out in the first night; from the second on it has its like."""
+    for night in range(4):
+        for n in range(9):
+            call(f"small {night} {n}", "acme", 0.5)
+        call(f"night {night}", "acme", 9.0)
+        assert night == 0 or _found(app) == [], night
+        clock.move(DAY)
 
 
 def test_the_accident_is_told_of_within_its_first_deliveries(
