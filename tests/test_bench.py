@@ -98,3 +98,13 @@ def test_audits_of_large_files_can_be_measured() -> None:
     for figure in figures.values():
         assert set(figure) == {"mb", "rows", "seconds", "peak_mb", "storms", "found"}
         assert figure["found"]
+
+
+def test_looks_at_alarms_are_measured() -> None:
+    """By the default rules and where all pass the floor, on both journals."""
+    _need_postgres()
+    found = _measured("alarms.py", "--calls", "2000")
+    for journal in ("sqlite", "postgres"):
+        assert set(found[journal]) == {"by default", "all pass the floor"}
+        for rules in found[journal].values():
+            assert set(rules) == {"first look of an hour", "looks after it", "told"}
