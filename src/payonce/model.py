@@ -192,11 +192,19 @@ class Intent(Struct, frozen=True):
     key: str = ""
 
 
+class Said(Struct, frozen=True):
+    """What a provider's answer says of itself: its id, and why it ended, for each of its texts."""
+
+    id: str | None = None
+    finishes: tuple[str, ...] = ()
+
+
 class Receipt(Struct, frozen=True):
     """The durable outcome of a paid call: the answer, its usage and its cost.
 
     `usage` is the provider's own object, with its `service_tier` and the `server_tools` that it ran
     where the answer tells of those elsewhere; `cost_nanos` stays None where the price is not known.
+    What is `said` of the answer is for observers, and is not kept.
     """
 
     answer: Payload
@@ -204,13 +212,14 @@ class Receipt(Struct, frozen=True):
     usage: Mapping[str, Any] | None = None
     cost_nanos: int | None = None
     currency: str = "USD"
+    said: Said | None = None
 
 
 class Call(Struct, frozen=True):
     """One call of a step as the journal has it.
 
     `send` counts the physical sends from 1; `receipt_id` grows in the order in which receipts were
-    recorded.
+    recorded. What its answer has `said` of itself is there while the attempt works that made it.
     """
 
     id: int
@@ -238,6 +247,7 @@ class Call(Struct, frozen=True):
     receipt_id: int | None = None
     ceiling_nanos: int | None = None
     hold_currency: str = "USD"
+    said: Said | None = None
 
     @property
     def intent(self) -> Intent:

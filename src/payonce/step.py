@@ -202,6 +202,7 @@ def complete(scope: RunScope, ticket: Ticket, receipt: Receipt) -> Way[Call]:
         usage=receipt.usage,
         cost_nanos=receipt.cost_nanos,
         currency=receipt.currency,
+        said=receipt.said,
         ended_at=scope.journal.now(),
     )
     try:

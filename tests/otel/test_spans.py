@@ -34,7 +34,7 @@ def test_a_delivery_is_a_tree(
         invoice("c-1")
         return str(chat(gpt).id)
 
-    course(42, "acme")
+    answer = course(42, "acme")
     delivery, attempt, step, call = telemetry.spans()
     assert [s.name for s in (delivery, attempt)] == ["process course", "attempt course"]
     assert (step.name.rpartition(".")[2], call.name) == ("invoice", f"chat {MODEL}")
@@ -56,6 +56,8 @@ def test_a_delivery_is_a_tree(
         "gen_ai.provider.name": "openai",
         "gen_ai.request.model": MODEL,
         "gen_ai.response.model": billed.model,
+        "gen_ai.response.id": answer,
+        "gen_ai.response.finish_reasons": ("stop",),
         "gen_ai.usage.input_tokens": billed.input_tokens,
         "gen_ai.usage.output_tokens": billed.output_tokens,
         "gen_ai.usage.cost.amount": billed.cost_nanos / NANOS,

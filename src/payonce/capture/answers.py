@@ -76,12 +76,11 @@ class Read:
         """The receipt that keeps it, the sketch of its request, and what it cost if known."""
         stored = msgspec.structs.replace(self.stored, request=request)
         payload = Payload(CODEC, msgspec.msgpack.encode(stored))
-        model, usage = self.seen.model, self.seen.used
+        seen = self.seen
+        paid = Receipt(payload, model=seen.model, usage=seen.used, said=seen.said)
         if cost is None:
-            return Receipt(payload, model=model, usage=usage)
-        return Receipt(
-            payload, model=model, usage=usage, cost_nanos=cost.nanos, currency=cost.currency
-        )
+            return paid
+        return msgspec.structs.replace(paid, cost_nanos=cost.nanos, currency=cost.currency)
 
 
 def read_answer(wire: Wire, status: int, headers: Headers, body: bytes) -> Read:

@@ -24,6 +24,7 @@ def read_message(data: dict[str, Any], seen: Seen) -> Sign:
         case "message_start":
             message = object_of(data.get("message"))
             seen.take(message.get("model"), message.get("usage"))
+            seen.name(message.get("id"))
             _read_container(message, seen)
         case "content_block_delta":
             text = object_of(data.get("delta")).get("text")
@@ -32,7 +33,8 @@ def read_message(data: dict[str, Any], seen: Seen) -> Sign:
         case "message_delta":
             seen.take(None, data.get("usage"))
             _read_container(object_of(data.get("delta")), seen)
-            if object_of(data.get("delta")).get("stop_reason") is not None:
+            if (why := object_of(data.get("delta")).get("stop_reason")) is not None:
+                seen.end(why)
                 return Sign.FINISH
         case "message_stop":
             return Sign.LAST

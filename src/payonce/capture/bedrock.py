@@ -32,6 +32,7 @@ def _event(event: Event, seen: Seen) -> Sign:
             if isinstance(text, str):
                 seen.texts.append(text)
         case "messageStop":
+            seen.end(data.get("stopReason"))
             return Sign.FINISH
         case "metadata":
             seen.take(None, data.get("usage"))

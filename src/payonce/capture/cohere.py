@@ -17,6 +17,7 @@ def _event(event: Event, seen: Seen) -> Sign:
     if "event_type" in data:
         return _of_version_1(data, seen)
     delta = object_of(data.get("delta"))
+    seen.name(data.get("id"))
     match data.get("type"):
         case "content-delta":
             message = object_of(delta.get("message"))
@@ -24,6 +25,7 @@ def _event(event: Event, seen: Seen) -> Sign:
         case "message-end":
             seen.take(None, delta.get("usage"))
             if delta.get("error") is None:
+                seen.end(delta.get("finish_reason"))
                 return Sign.FINISH
             seen.fail(delta.get("error"))
             return Sign.ERROR
@@ -51,6 +53,8 @@ def _whole(body: bytes, seen: Seen) -> None:
     answer = read_object(body)
     seen.take(None, answer.get("usage"))
     _take_meta(answer, seen)
+    seen.name(answer.get("id") or answer.get("generation_id"))
+    seen.end(answer.get("finish_reason"))
 
 
 def _take_meta(answer: dict[str, Any], seen: Seen) -> None:

@@ -28,6 +28,7 @@ def _event(event: Event, seen: Seen) -> Sign:
             if isinstance(part.get("text"), str):
                 seen.texts.append(part["text"])
     refused = object_of(data.get("promptFeedback")).get("blockReason") is not None
+    _read_said(data, candidates, seen)
     finished = any(candidate.get("finishReason") is not None for candidate in candidates)
     return Sign.FINISH if finished or refused else Sign.GOES_ON
 
@@ -40,6 +41,7 @@ def _of_interaction(data: dict[str, Any], seen: Seen) -> Sign:
         case "interaction.complete" | "interaction.completed":
             interaction = object_of(data.get("interaction"))
             seen.take(interaction.get("model"), interaction.get("usage"))
+            seen.name(interaction.get("id"))
             return Sign.LAST
         case "error":
             seen.fail(data.get("error"))
@@ -51,9 +53,18 @@ def _whole(body: bytes, seen: Seen) -> None:
     answer = read_object(body)
     seen.take(answer.get("modelVersion"), answer.get("usageMetadata"))
     seen.take(answer.get("model"), answer.get("usage"))
-    _read_grounding(objects(answer.get("candidates")), seen)
+    candidates = objects(answer.get("candidates"))
+    _read_grounding(candidates, seen)
+    _read_said(answer, candidates, seen)
     if isinstance(answer.get("error"), dict):
         seen.fail(answer["error"])
+
+
+def _read_said(answer: dict[str, Any], candidates: list[dict[str, Any]], seen: Seen) -> None:
+    """Its id, that of an interaction too, and why each candidate ended."""
+    seen.name(answer.get("responseId") or answer.get("id"))
+    for candidate in candidates:
+        seen.end(candidate.get("finishReason"))
 
 
 def _read_grounding(candidates: list[dict[str, Any]], seen: Seen) -> None:

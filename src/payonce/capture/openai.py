@@ -47,6 +47,7 @@ def read_event(event: Event, seen: Seen) -> Sign:
         return _of_response(kind, data, seen)
     seen.take(data.get("model"), data.get("usage") or object_of(data.get("x_groq")).get("usage"))
     seen.serve(data.get("service_tier"))
+    seen.name(data.get("id"))
     if kind in _FINISHES:
         return Sign.FINISH
     return _of_chat(objects(data.get("choices")), seen)
@@ -57,6 +58,7 @@ def _of_chat(choices: list[dict[str, Any]], seen: Seen) -> Sign:
         text = object_of(choice.get("delta")).get("content")
         if isinstance(text, str):
             seen.texts.append(text)
+        seen.end(choice.get("finish_reason"))
     finished = any(choice.get("finish_reason") is not None for choice in choices)
     return Sign.FINISH if finished else Sign.GOES_ON
 
@@ -67,6 +69,8 @@ def _of_response(kind: str, data: dict[str, Any], seen: Seen) -> Sign:
     if kind in ("response.completed", "response.incomplete"):
         response = object_of(data.get("response"))
         seen.take(response.get("model"), response.get("usage"))
+        seen.name(response.get("id"))
+        seen.end(object_of(response.get("incomplete_details")).get("reason"))
         read_beside(response, seen)
         return Sign.LAST
     if kind == "response.failed":

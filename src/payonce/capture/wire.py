@@ -16,8 +16,11 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 
 from payonce.capture.sse import Event
+from payonce.model import Said
 
 E = TypeVar("E", bound=Exception)
+_MOST_FINISHES = 32
+_LONGEST_WORD = 256
 
 
 class Sign(Enum):
@@ -39,7 +42,8 @@ class Seen:
     """What was read out of an answer so far.
 
     `error` is the provider's word for what failed; `texts` are the pieces of a streamed text;
-    `beside` is what an answer tells of its bill outside of its usage.
+    `beside` is what an answer tells of its bill outside of its usage; `id` is its own, `finishes`
+    are the provider's words for why it ended.
     """
 
     model: str | None = None
@@ -48,6 +52,25 @@ class Seen:
     finished: bool = False
     texts: list[str] = field(default_factory=list)
     beside: dict[str, Any] = field(default_factory=dict)
+    id: str | None = None
+    finishes: list[str] = field(default_factory=list)
+
+    @property
+    def said(self) -> Said | None:
+        """What the answer says of itself, if anything."""
+        if self.id is None and not self.finishes:
+            return None
+        return Said(self.id, tuple(self.finishes[:_MOST_FINISHES]))
+
+    def name(self, id_: Any) -> None:
+        """Keep the answer's id, the first that it says."""
+        if self.id is None and isinstance(id_, str) and 0 < len(id_) <= _LONGEST_WORD:
+            self.id = id_
+
+    def end(self, why: Any) -> None:
+        """Keep why a text of it ended."""
+        if isinstance(why, str) and 0 < len(why) <= _LONGEST_WORD:
+            self.finishes.append(why)
 
     @property
     def used(self) -> dict[str, Any] | None:
@@ -89,12 +112,17 @@ class Splitter(Protocol):
 
 
 def read_whole(body: bytes, seen: Seen) -> None:
-    """Read model, usage and error out of an answer in one piece; it may be anything."""
+    """Read what is told of an answer in one piece; it may be anything."""
     try:
         whole = msgspec.json.decode(body, type=_Whole)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return
     seen.take(whole.model, whole.usage)
+    seen.name(whole.id)
+    for choice in objects(whole.choices):
+        seen.end(choice.get("finish_reason"))
+    seen.end(whole.stop_reason or whole.stopReason)
+    seen.end(object_of(whole.incomplete_details).get("reason"))
     if isinstance(whole.error, dict):
         seen.fail(whole.error)
 
@@ -144,6 +172,11 @@ class _Whole(msgspec.Struct):
     model: Any = None
     usage: Any = None
     error: Any = None
+    id: Any = None
+    choices: Any = None
+    stop_reason: Any = None
+    stopReason: Any = None
+    incomplete_details: Any = None
 
 
 def read_events(event: ReadEvent, splitter: Splitter, body: bytes, seen: Seen) -> None:

@@ -3,6 +3,7 @@
     spans      the kinds of spans, and what is written on each
     metrics    the instruments, and what is counted by what
     genai      a captured call in the words of the GenAI conventions
+    parked     the runs that are parked now, read when metrics are exported
     usage      a provider's own usage object as numbers of tokens
     ending     spans are ended aside: an exporter that hangs holds nobody up
 
@@ -19,8 +20,10 @@ from typing import TYPE_CHECKING, Any
 
 import payonce
 from payonce.errors import ConfigError
+from payonce.journal.protocol import Journal
 from payonce.otel.ending import Ending
 from payonce.otel.metrics import Metrics
+from payonce.otel.parked import Parked
 from payonce.otel.spans import Spans, Started
 from payonce.sights import Begun, CallSeen, Ended, Word
 
@@ -41,6 +44,8 @@ class OpenTelemetry:
         gen_ai: whether captured calls are told of in the GenAI conventions, too; False where an
             instrumentation of the SDKs does that already, whose tokens would be counted twice.
         tenants: whether metrics are told apart by tenant; False where there are very many.
+        journal: whose parked runs are counted at each export, such as `app.journal`; None: no
+            one's. All processes that share it would tell the same.
 
     Raises:
         ConfigError: OpenTelemetry's API is not installed.
@@ -53,6 +58,7 @@ class OpenTelemetry:
         meter_provider: MeterProvider | None = None,
         gen_ai: bool = True,
         tenants: bool = True,
+        journal: Journal | None = None,
     ) -> None:
         try:
             from opentelemetry import metrics, trace
@@ -64,9 +70,10 @@ class OpenTelemetry:
         named = ("payonce", payonce.__version__)
         self._ending = Ending()
         self._spans = Spans(trace.get_tracer(*named, tracer_provider), gen_ai=gen_ai)
-        self._metrics = Metrics(
-            metrics.get_meter(*named, meter_provider), gen_ai=gen_ai, tenants=tenants
-        )
+        meter = metrics.get_meter(*named, meter_provider)
+        self._metrics = Metrics(meter, gen_ai=gen_ai, tenants=tenants)
+        if journal is not None:
+            Parked(meter, journal, self._ending.complain)
 
     def __repr__(self) -> str:
         return "OpenTelemetry()"

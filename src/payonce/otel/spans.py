@@ -220,13 +220,23 @@ def _tells_tokens(span: Span) -> bool:
 
 def _answered(call: Call) -> Told:
     """Who answered, and the cost in the words that the GenAI conventions are about to get."""
-    told: Told = {"gen_ai.response.model": call.model}
+    told: Told = {"gen_ai.response.model": call.model, **_said(call)}
     if call.cost_nanos is None:
         return told
     return told | {
         "gen_ai.usage.cost.amount": call.cost_nanos / NANOS,
         "gen_ai.usage.cost.currency": call.currency,
         "gen_ai.usage.cost.source": "local",
+    }
+
+
+def _said(call: Call) -> Told:
+    """The answer's id and why it ended; nothing of what it says."""
+    if call.said is None:
+        return {}
+    return {
+        "gen_ai.response.id": call.said.id,
+        "gen_ai.response.finish_reasons": call.said.finishes or None,
     }
 
 
