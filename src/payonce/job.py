@@ -20,6 +20,10 @@ from payonce.money import Money
 from payonce.policy import Limits
 from payonce.ready import Need
 
+_MOST = 2_000
+"""Bytes of a run key or a tenant: with the job's name beside it, it has to fit into an entry of an
+index of PostgreSQL, a third of a page (https://www.postgresql.org/docs/current/btree.html)."""
+
 
 class Template:
     """A key template such as `course:{course_id}` over a function's arguments."""
@@ -46,7 +50,8 @@ class Template:
         """The text for one call's arguments.
 
         Raises:
-            KeyTemplateError: an argument in it is None or empty, so that runs would be mixed up.
+            KeyTemplateError: an argument in it is None or empty, so that runs would be mixed up, or
+                the text is too long to be found by.
         """
         for _, name, _, _ in Formatter().parse(self._text):
             if name is not None:
@@ -56,7 +61,13 @@ class Template:
                         f"the template {self._text!r} needs {name}, which is {value!r}",
                         "Give each delivery a value for it.",
                     )
-        return self._text.format_map(arguments)
+        text = self._text.format_map(arguments)
+        if len(text) > _MOST // 4 and (size := len(text.encode("utf-8", "replace"))) > _MOST:
+            raise KeyTemplateError(
+                f"the template {self._text!r} is filled with {size:,} bytes; {_MOST:,} is the most",
+                "Put an id or a hash in it.",
+            )
+        return text
 
 
 @dataclass(frozen=True, slots=True)

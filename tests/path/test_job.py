@@ -35,6 +35,15 @@ def test_a_template_is_filled(text: str, filled: str) -> None:
     assert Template(text, _course).fill(arguments) == filled
 
 
+@pytest.mark.parametrize("letter", ["x", "\N{GRINNING FACE}"])
+def test_a_text_that_no_index_can_hold_is_refused(letter: str) -> None:
+    """A whole document is no key: where it can't be found again it would be tried for ever."""
+    template, most = Template("{tenant}", _course), 2_000 // len(letter.encode())
+    assert template.fill({"tenant": most * letter}) == most * letter
+    with pytest.raises(KeyTemplateError, match=r"2,00\d bytes"):
+        template.fill({"tenant": (most + 1) * letter})
+
+
 @pytest.mark.parametrize("text", ["{nope}", "{}", "{0}", "{nope.x}", "{open", "close}"])
 def test_a_template_that_cannot_work_is_refused_at_once(text: str) -> None:
     """A field that is no argument, or a malformed text, fails before any delivery."""
