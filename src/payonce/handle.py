@@ -52,10 +52,14 @@ def work(app: App, job: Job, arguments: Arguments, scope: RunScope) -> Way[Finis
             refuse_hopeless(scope)
             yield from require(scope, job.needs)
             value = yield Invoke(lambda: job.call(arguments))
+            if scope.left:
+                return Finished(value)
             yield from drain(scope)
             scope.check()
             yield from finish(app, scope, job, value)
         except BaseException as failure:
+            if scope.left:
+                raise
             end = yield from give_up(app, scope, job, arguments, failure)
             if isinstance(end, Finished):
                 return end

@@ -51,7 +51,7 @@ class RunScope:
         self.limits, self.lease = limits, limits.lease
         self.run_id, self.attempt = run.id, run.attempt
         self.stopped: Stop | None = None
-        self.completed = False
+        self.completed = self.left = False
         self.warned_of_processes = False
         self.outer: RunScope | None = None
         self.seen: Seen = UNSEEN
@@ -240,7 +240,10 @@ def current() -> RunScope | None:
 
 
 def leave() -> None:
-    """Belong to no run any more: a forked process is not the attempt's."""
+    """Belong to no run any more: a forked process is not the attempt's, and ends none."""
+    scope = _scope.get()
+    while scope is not None:
+        scope.left, scope = True, scope.outer
     _scope.set(None)
     _parent.set(None)
 

@@ -205,6 +205,8 @@ def complete(scope: RunScope, ticket: Ticket, receipt: Receipt) -> Way[Call]:
         said=receipt.said,
         ended_at=scope.journal.now(),
     )
+    if scope.left:  # in a forked process, which goes on where its parent is
+        return paid
     try:
         named = replace(call.intent, job=scope.run.job, key=scope.run.key)
         yield scope.journal.complete(call.id, named, receipt)
@@ -229,6 +231,8 @@ def fail(scope: RunScope, ticket: Ticket, state: CallState, reason: str) -> None
     The write is not waited for: what was intended and never ended counts as in doubt anyway.
     """
     call = ticket.call
+    if scope.left:
+        return
     scope.journal.end(call.id, call.intent, state, reason).later()
     scope.record(replace(call, state=state, reason=reason))
     scope.seen.ended(replace(call, state=state, reason=reason))

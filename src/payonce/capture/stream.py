@@ -99,7 +99,7 @@ class Stream:
         The receipt is still written where the finish event was there, but is not waited for:
         a later attempt replays it.
         """
-        if self.settled:
+        if self.settled or self._scope.left:
             return
         if self._sign in (Sign.FINISH, Sign.LAST):
             call = self._ticket.call
