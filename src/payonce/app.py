@@ -16,7 +16,7 @@ from payonce.effects import Way, adrive, drive, running_loop, wait_for
 from payonce.errors import ConfigError, KeyTemplateError
 from payonce.failure.rules import Rules
 from payonce.handle import deliver
-from payonce.job import Arguments, Job, Template
+from payonce.job import Arguments, Job, Template, refuse_other, refuse_unfit
 from payonce.journal import journal_at
 from payonce.lookout import Lookout
 from payonce.money import Budget, Money, Per
@@ -130,10 +130,12 @@ class Payonce(Databases):
         Raises:
             KeyTemplateError: the key is empty, or names an argument that isn't there.
             ValueError: the budget is no amount of money.
-            ConfigError: `ignore_args` does, the name is taken, or a cap is below its least.
+            ConfigError: `ignore_args` does, the name is taken, a cap is below its least, or the
+                function is a method: a run goes on without the object.
         """
 
         def decorate(function: Callable[P, R]) -> Callable[P, R]:
+            refuse_unfit(function)
             job = Job(
                 name=name or f"{module_of(function)}.{function.__qualname__}",
                 function=function,
@@ -148,6 +150,7 @@ class Payonce(Databases):
             )
             return self._register(job, function)
 
+        refuse_other("on_park", on_park, OnPark)
         limits = _limits(attempts, sends, wait, backoff, self.lease, breaker)
         if not isinstance(key, str):
             raise KeyTemplateError("@app.job needs a key", 'Write @app.job(key="course:{id}").')

@@ -286,9 +286,11 @@ def _plain(step: str, argument: str, value: Any) -> Any:
             _refuse_non_finite(plain)
     except (TypeError, ValueError, RecursionError) as exc:
         kind = f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
+        todo = "Pass plain data (JSON, a dataclass, a pydantic model), or give the step key=."
+        if argument in ("self", "cls"):
+            todo = 'Give the step a key= of its other arguments, such as key="{customer}".'
         raise NotKeyable(
-            f"argument {argument!r} of step {step!r} ({kind}) has no canonical form: {exc}",
-            "Pass plain data (JSON, a dataclass, a pydantic model), or give the step key=.",
+            f"argument {argument!r} of step {step!r} ({kind}) has no canonical form: {exc}", todo
         ) from exc
     return plain
 

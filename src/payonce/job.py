@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from string import Formatter
 from types import GenericAlias
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
@@ -99,11 +99,15 @@ class Job:
     hints: Mapping[str, Any] = field(init=False)
 
     def __post_init__(self) -> None:
-        refuse_generator(self.function)
         set_ = object.__setattr__
         set_(self, "is_async", inspect.iscoroutinefunction(self.function))
         set_(self, "signature", inspect.signature(self.function))
         set_(self, "hints", hints_of(self.function))
+        if (first := next(iter(self.signature.parameters), None)) in ("self", "cls"):
+            raise ConfigError(
+                f"{self.name} takes {first}, which the journal can't keep",
+                "Make a function the job, and let it call the method.",
+            )
         if unknown := self.ignored - set(self.signature.parameters):
             raise ConfigError(
                 f"ignore_args of {self.name} names {', '.join(sorted(unknown))}, which it "
@@ -196,13 +200,28 @@ class Job:
         return self.bind(bound.args, bound.kwargs)
 
 
-def refuse_generator(function: Callable[..., Any]) -> None:
-    """A generator works only while it is read, after its run or its step has ended."""
+def refuse_unfit(function: Callable[..., Any]) -> None:
+    """What can't be a job or a step: told where it is written.
+
+    A generator works only while it is read, after its run or its step has ended.
+    """
+    if isinstance(function, classmethod | staticmethod):
+        kind = type(function).__name__
+        raise ConfigError(
+            f"{function.__qualname__} is a {kind}", f"Write @{kind} above, not below."
+        )
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise ConfigError(
             f"{function.__qualname__} is a generator",
             "Let it return all that it yields, as a list.",
         )
+
+
+def refuse_other(name: str, word: str, kind: Any) -> None:
+    """A word that isn't one of a `Literal`'s."""
+    if word not in get_args(kind):
+        known = " or ".join(f'"{each}"' for each in get_args(kind))
+        raise ConfigError(f"{name}= is {word!r}", f"Give it {known}.")
 
 
 def is_default(value: Any, default: Any) -> bool:

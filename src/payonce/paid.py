@@ -14,7 +14,7 @@ from payonce.effects import Effect, Invoke, Way, Work, adrive, drive
 from payonce.errors import ConfigError, NotDone, NotReplayable, Stop
 from payonce.failure.billing import fate
 from payonce.fingerprint import of_step
-from payonce.job import Template, hints_of, is_default, refuse_generator
+from payonce.job import Template, hints_of, is_default, refuse_other, refuse_unfit
 from payonce.model import Call, CallState, Receipt
 from payonce.money import Money
 from payonce.policy import STOPPED_INSIDE, Doubt
@@ -68,6 +68,9 @@ def paid_step(
     verify: Callable[..., Any] | None,
 ) -> Callable[..., Any]:
     """Wrap a function: inside a run of `app` it is a step, outside it is itself."""
+    refuse_unfit(function)
+    if in_doubt is not None:
+        refuse_other("in_doubt", in_doubt, Doubt)
     signature = inspect.signature(function)
     repeatable = verify is not None or IDEMPOTENCY_KEY in signature.parameters
     step = Step(
@@ -117,7 +120,6 @@ def _plain(signature: inspect.Signature) -> tuple[str, ...] | None:
 
 
 def _refuse_unfit(step: Step) -> None:
-    refuse_generator(step.function)
     if step.resamples < 0:
         raise ConfigError(f"resamples of {step.name} is {step.resamples}", "Give it 0 or more.")
     if step.check is not None and inspect.iscoroutinefunction(step.check):

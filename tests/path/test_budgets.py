@@ -115,7 +115,7 @@ def test_a_run_goes_on_when_the_period_is_over(app: Payonce, clock: Clock, sent:
     def job(tenant: str) -> int:
         return sum(pay(n) for n in range(3))
 
-    with pytest.raises(Parked, match=r"or its period is over; .* from 613 min on"):
+    with pytest.raises(Parked, match=r"or its period is over; .* from 10 h on"):
         job("acme")
     clock.move(60)
     with pytest.raises(Parked):

@@ -38,4 +38,7 @@ def judge(link: Link) -> Finding | None:
     if row is None:
         row = (Kind.UNKNOWN, NOTHING)
     after = exc.after if isinstance(exc, errors.RetryLater | errors.Busy) else None
-    return Finding(Rank.OWN, row[0], type(exc).__name__, row[1], exc.what, after)
+    reason = exc.what
+    if isinstance(exc, errors.ConfigError):
+        reason = f"{exc.what}. {exc.todo.removesuffix('.')}"
+    return Finding(Rank.OWN, row[0], type(exc).__name__, row[1], reason, after)
