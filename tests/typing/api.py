@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import Any, assert_type
+from typing import Any, TypeVar, assert_type
 
 import payonce
 from payonce import (
@@ -28,6 +28,7 @@ from payonce.otel import OpenTelemetry
 from payonce.queues.asgi import DeliveryMiddleware
 from payonce.testing import AtLeastOnceQueue, MeteredProvider, call_tool, hold, refusals
 
+T = TypeVar("T")
 alarms = Alarms(floor="20 USD", times=5.0, days=7, deliveries=None, share=None)
 app = Payonce("sqlite:///payonce.db", version="1", lease=30.0, look_every=60.0, alarms=alarms)
 app.start()
@@ -95,6 +96,35 @@ def charge(customer: str, *, idempotency_key: str = "") -> int:
     return 1
 
 
+class Desk:
+    """Steps may be methods, jobs may stand in a class."""
+
+    @app.step(cost="0.02 USD", key="{question}")
+    def ask(self, question: str) -> bytes:
+        """A method as a step."""
+        return question.encode()
+
+    @app.step(key="{question}")
+    async def aask(self, question: str) -> bytes:
+        """The same, async."""
+        return question.encode()
+
+    @staticmethod
+    @app.job(key="desk:{n}")
+    def work(n: int) -> int:
+        """A static method as a job."""
+        return n
+
+
+@app.step
+def first(texts: list[T]) -> T:
+    """A generic step."""
+    return texts[0]
+
+
+assert_type(Desk().ask("why"), bytes)
+assert_type(Desk.work(1), int)
+assert_type(first([1]), int)
 assert_type(generate_course(1, tenant="acme"), str)
 assert_type(draft(1), str)
 assert_type(charge("acme"), int)
@@ -104,6 +134,7 @@ async def use() -> None:
     """The async colour keeps its types."""
     assert_type(await write_news("2026-06-12"), list[str])
     assert_type(await translate("x"), str)
+    assert_type(await Desk().aask("x"), bytes)
 
 
 def told() -> float | str:
