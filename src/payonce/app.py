@@ -130,8 +130,7 @@ class Payonce(Databases):
         Raises:
             KeyTemplateError: the key is empty, or names an argument that isn't there.
             ValueError: the budget is no amount of money.
-            ConfigError: `ignore_args` does, the name is taken, a cap is below its least, or the
-                function is a method: a run goes on without the object.
+            ConfigError: `ignore_args` does, the name is taken, a cap is too low, or it is a method.
         """
 
         def decorate(function: Callable[P, R]) -> Callable[P, R]:
@@ -150,10 +149,8 @@ class Payonce(Databases):
             )
             return self._register(job, function)
 
-        refuse_other("on_park", on_park, OnPark)
+        _refuse_unfit(key, on_park)
         limits = _limits(attempts, sends, wait, backoff, self.lease, breaker)
-        if not isinstance(key, str):
-            raise KeyTemplateError("@app.job needs a key", 'Write @app.job(key="course:{id}").')
         return decorate
 
     def budget(
@@ -453,6 +450,12 @@ class Payonce(Databases):
         self.journal.stop()
         flush(self.observer)
         self.close_databases()
+
+
+def _refuse_unfit(key: str, on_park: OnPark) -> None:
+    if not isinstance(key, str):
+        raise KeyTemplateError("@app.job needs a key", 'Write @app.job(key="course:{id}").')
+    refuse_other("on_park", on_park, OnPark)
 
 
 def _key(key: str, function: Callable[..., Any]) -> Template:
