@@ -13,8 +13,8 @@ from threading import Lock, Thread
 from typing import TypeVar
 
 T = TypeVar("T")
-AT_ONCE = 4
-"""How many reads are under way at most: as many connections are opened."""
+AT_ONCE = 2
+"""How many reads are under way at most: each takes a connection, and two take half of the time."""
 
 
 def aside(read: Callable[[], T]) -> Callable[[], T]:
