@@ -31,8 +31,10 @@ class Fitted:
     title: str | None = None
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        for count in range(len(self.spare) + 1):
-            left_out = self.spare[:count]
+        filled = {self.columns[number].removeprefix("#") for number in self._least_widths(())}
+        spare = [name for name in self.spare if name in filled]
+        for count in range(len(spare) + 1):
+            left_out = spare[:count]
             widths = self._least_widths(left_out)
             if sum(widths.values()) + 2 * len(widths) - 1 <= options.max_width:
                 break
