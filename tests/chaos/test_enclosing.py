@@ -8,6 +8,8 @@ from tests.chaos.site import Site
 from payonce.model import CallState
 from payonce.resolving import resolve
 
+pytestmark = pytest.mark.slow
+
 BILL = {"one": 1, "two": 1}
 
 
