@@ -117,7 +117,8 @@ def _asked(scope: RunScope, intent: Intent) -> Way[int | Short | None]:
     write = scope.journal.intend(intent)
     try:
         answer: int | Short | None = yield from journaled(write)
-    except NoJournal:
+    except NoJournal:  # a database whose word was lost may have it, and the call is not made
+        scope.journal.end(0, intent, CallState.RELEASED, "never sent").later()
         raise
     except BaseException:  # cancelled meanwhile: the call will not be made
         write.unwanted(partial(_take_back, scope.journal, intent))
