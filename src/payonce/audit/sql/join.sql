@@ -160,12 +160,16 @@ FROM calls AS c LEFT JOIN by_trace AS t ON t.call = c.rowid
 
 -- name: episodes
 -- A name that comes again after a success is new work, unless a queue gives each message its own.
+-- Tasks that came once, most of all, are left out: sums of so many lists would not fit in memory.
 CREATE TEMP TABLE episodes AS
 SELECT id, told_by, CASE WHEN queue IN ('celery', 'sqs', 'cloud-tasks', 'lambda') THEN 0
   ELSE coalesce(sum((failed IS NOT DISTINCT FROM false)::INTEGER) OVER (
     PARTITION BY task, told_by ORDER BY began, id
     ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) END AS episode
-FROM deliveries WHERE task IS NOT NULL AND began IS NOT NULL;
+FROM deliveries SEMI JOIN (
+  SELECT task, told_by FROM deliveries WHERE began IS NOT NULL
+  GROUP BY task, told_by HAVING count(*) > 1) USING (task, told_by)
+WHERE task IS NOT NULL AND began IS NOT NULL;
 
 -- name: outcomes
 -- Of each task, by what tells of it, the episode with the most failures: its deliveries, those in
@@ -174,12 +178,12 @@ CREATE TABLE outcomes AS
 WITH told AS (
 SELECT task, told_by, episode, list(DISTINCT source ORDER BY source) AS sources,
        count(*) AS deliveries, count(*) FILTER (failed) AS failed,
-       CASE WHEN mode(queue) IN ('celery', 'sqs', 'cloud-tasks', 'lambda')
+       CASE WHEN max(queue) IN ('celery', 'sqs', 'cloud-tasks', 'lambda')
             THEN greatest(count(*) FILTER (failed), count(failed) - 1)
             ELSE count(*) FILTER (failed) END AS vain,
        count(*) FILTER (NOT failed) AS done, min(began) AS first, max(coalesce(ended, began)) AS last,
        coalesce(arg_min(id, began) FILTER (NOT failed), arg_min(id, began)) AS useful,
-       mode(queue) AS queue, mode(url) AS url, max(tenant) AS tenant, max(number) AS number,
+       max(queue) AS queue, max(url) AS url, max(tenant) AS tenant, max(number) AS number,
        list(DISTINCT revision) FILTER (revision IS NOT NULL) AS revisions
 FROM deliveries JOIN episodes USING (id, told_by)
 WHERE task IS NOT NULL AND began IS NOT NULL
