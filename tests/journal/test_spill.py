@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import stat
 import tempfile
@@ -11,8 +12,9 @@ import pytest
 from tests.journal.making import called, intended, opened, opening, paid, receipt
 from tests.journal.making import intent as intent_of
 from tests.journal.programs import MERGER, ended, started
-from tests.journal.stores import Store
+from tests.journal.stores import SqliteStore, Store
 
+from payonce.journal import sqlite_file
 from payonce.journal.protocol import Journal, RunFilter
 from payonce.journal.spill import read
 
@@ -41,6 +43,31 @@ def test_a_receipt_is_spilled_when_the_journal_is_locked(
     assert (read(file).call_id, read(file).receipt.cost_nanos) == (call_id, 5)
     assert str(file) in caplog.text
     assert called(impatient, call_id).state == "intended"
+
+
+def test_a_receipt_that_the_disk_refused_is_kept_in_a_file(
+    sqlite_store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk's error after the commit loses no receipt, and gives none twice; work goes on."""
+    journal = sqlite_store.journal()
+    run = opened(journal)
+    call_id = intended(journal, run)
+
+    def refuse(log: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sqlite_file, "_fsync", refuse)
+        journal.complete(call_id, intent_of(run), receipt("dear", cost_nanos=5)).now()
+    [file] = sqlite_store.spill.iterdir()
+    assert (read(file).call_id, read(file).receipt.cost_nanos) == (call_id, 5)
+    sqlite_store.clock.move(31)
+    opened(journal)
+    kept = called(journal, call_id)
+    assert (kept.state, kept.cost_nanos) == ("paid", 5)
+    journal.stop()
+    assert not list(sqlite_store.spill.iterdir())
+    assert [each.nanos for each in journal.ledger.entries(run.id) if each.nanos] == [5]
 
 
 def test_a_spilled_receipt_is_for_its_owner_only(store: Store, impatient: Journal) -> None:

@@ -92,8 +92,13 @@ class SqliteFile:
             self._sync()
 
     def _sync(self) -> None:
+        """Wait for the disk; after a failure nobody knows what the log holds, so it is left."""
         if self._writing is not None and self._writing.log is not None:
-            _fsync(self._writing.log)
+            try:
+                _fsync(self._writing.log)
+            except OSError:
+                self._drop()
+                raise
         self._unsynced = False
 
     def rollback(self, connection: sqlite3.Connection) -> bool:
