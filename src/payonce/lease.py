@@ -98,13 +98,12 @@ os.register_at_fork(after_in_child=_after_fork)
 
 @contextmanager
 def renewed(held: Held) -> Iterator[None]:
-    """Keep a lease for as long as the block runs."""
-    keeper = _keeper
-    keeper.add(held)
+    """Keep a lease for as long as the block runs, which may end in a child forked in it, too."""
+    _keeper.add(held)
     try:
         yield
     finally:
-        keeper.remove(held)
+        _keeper.remove(held)
 
 
 def owner() -> str:
