@@ -94,9 +94,9 @@ def test_what_prices_cost_can_be_measured() -> None:
 def test_audits_of_large_files_can_be_measured() -> None:
     """On tiny files each kind is written, audited and its storm found."""
     figures = _measured("audit.py", "--mb", "1")
-    assert set(figures) == {"spendlogs", "document", "table", "worker_log", "spans"}
+    assert set(figures) >= {"spendlogs", "parquet", "langfuse", "cloud_run", "worker_log", "spans"}
     for figure in figures.values():
-        assert set(figure) == {"mb", "rows", "seconds", "peak_mb", "storms", "found"}
+        assert set(figure) >= {"mb", "rows", "seconds", "cpu_seconds", "peak_mb", "found"}
         assert figure["found"]
 
 

@@ -71,7 +71,8 @@ def test_the_journal_is_kept(told: Told) -> None:
         calls = journal.calls(summary.run.id)
     finally:
         journal.stop()
-    assert (summary.run.key, summary.run.state, summary.deliveries) == ("course:42", "done", 22)
+    assert (summary.run.key, summary.run.state) == ("course:42", "done")
+    assert summary.deliveries in {22, 23}  # the app's own look may come before the queue's last
     assert [call.state for call in calls] == [CallState.PAID] * 3
     bill = Money(sum(call.cost_nanos for call in _bill(told, "protected")))
     assert (summary.money, summary.unpriced) == ((bill,), 0)

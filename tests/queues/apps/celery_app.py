@@ -23,7 +23,11 @@ queue.conf.update(
     task_acks_late=True,
     task_reject_on_worker_lost=True,
     worker_prefetch_multiplier=1,
-    broker_transport_options={"visibility_timeout": 1},
+    broker_transport_options={
+        "visibility_timeout": 1,
+        "unacked_restore_interval": 1,  # seconds between two looks; by default each tenth of
+        "unacked_restore_throttle": 1,  # one in ten seconds is made, the first at the start
+    },
     broker_connection_retry_on_startup=True,
 )
 app = Payonce(version="1", lease=3, look_every=None)
