@@ -32,10 +32,11 @@ def _money(entries: list[Entry]) -> list[tuple[str, int, int | None, float]]:
     return [(entry.kind, entry.call_id, entry.nanos, entry.at) for entry in entries]
 
 
-@pytest.mark.parametrize("missing", [1, 2, 3])
-def test_what_an_older_version_booked_stays(store: Store, missing: int) -> None:
+@pytest.mark.parametrize("later", [0, 1, 2])
+def test_what_an_older_version_booked_stays(store: Store, later: int) -> None:
     """Calls, receipts and entries keep their numbers and their meaning, and are booked further."""
-    known = migrations(store.dialect)[:-missing]
+    known = migrations(store.dialect)
+    known = known[: [name for _, name, _ in known].index("ledger") + 1 + later]
     braces, one = BYTES[store.dialect]
     with closing(store.connect()) as made:
         script = [sql for _, _, sql in known]

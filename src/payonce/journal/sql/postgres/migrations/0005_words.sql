@@ -1,6 +1,9 @@
 -- A paid step in fewer microseconds: what a call and an entry may say is told by domains, for
 -- PostgreSQL reads the CHECKs of a table anew in each statement that writes to it, and those of a
 -- domain once in each connection. The usual end of a call is booked without a look at all others.
+--
+-- A balance that is made while a receipt is being committed would lack it for ever: neither sees the
+-- other. So no receipt is counted while a balance is made, whose maker locks the others out.
 
 CREATE DOMAIN payonce_source AS text CHECK (VALUE IN ('step', 'capture'));
 
